@@ -1,0 +1,124 @@
+/**
+ * StreamingLLM's policy in arithmetic alone: which tokens stay, where their rows lie, which rows a
+ * query sees and at which position it asks. No tensors, no I/O.
+ *
+ * A conversation keeps its first S tokens (attention sinks) and its last W ones (the window). The
+ * window is a ring: the row of position p ≥ S lies at (p − S) mod W, so that a new token evicts
+ * the oldest one by overwriting it. Keys are rotated at their absolute positions (sinks: 0 … S−1)
+ * and never rewritten. A query at p asks the window at position p, where all differences are
+ * right, and the sinks at position min(p, C − 1), its index in a cache of C = S + W tokens
+ * (arXiv 2309.17453, `pos_shift`).
+ *
+ * @module
+ */
+
+/** Where a row is kept. */
+export interface RowPlace {
+  readonly part: "sinks" | "window";
+  readonly index: number;
+}
+
+/** Added to the score of a row that a query must not see; `exp` of it is 0 in f32. */
+export const HIDDEN = -1e30;
+
+/** The policy for one conversation. */
+export class SinkWindow {
+  /** S: tokens kept for ever. */
+  readonly sinks: number;
+  /** W: latest tokens kept, the current one included. */
+  readonly window: number;
+
+  /** @throws {RangeError} if `sinks` is negative or `window` is below 1, or either is no integer. */
+  constructor(sinks: number, window: number) {
+    if (!Number.isSafeInteger(sinks) || sinks < 0) {
+      throw new RangeError(`Cannot keep ${sinks} sinks: give a whole number from 0`);
+    }
+    if (!Number.isSafeInteger(window) || window < 1) {
+      throw new RangeError(`Cannot keep a window of ${window} tokens: give a whole number from 1`);
+    }
+    this.sinks = sinks;
+    this.window = window;
+  }
+
+  /** C: most tokens held. */
+  get capacity(): number {
+    return this.sinks + this.window;
+  }
+
+  /** Tokens held after `seen` were appended. */
+  held(seen: number): number {
+    return Math.min(seen, this.capacity);
+  }
+
+  /** Tokens that have left after `seen` were appended. */
+  evicted(seen: number): number {
+    return seen - this.held(seen);
+  }
+
+  /** Where the row of position `p` is written, over the row of `p − W` if there is one. */
+  place(p: number): RowPlace {
+    return p < this.sinks
+      ? { part: "sinks", index: p }
+      : { part: "window", index: (p - this.sinks) % this.window };
+  }
+
+  /** Position at which the query of token `p` asks the sinks: its index in the cache. */
+  sinkQueryPosition(p: number): number {
+    return Math.min(p, this.capacity - 1);
+  }
+
+  /**
+   * Longest chunk that may start after `seen` tokens: one that reads sinks must not also reach
+   * past capacity, where the sinks need another distance than the chunk's own rows have.
+   */
+  chunkLimit(seen: number): number {
+    return seen < this.sinks ? this.capacity - seen : Infinity;
+  }
+
+  /**
+   * Position whose row lies at ring index `index` after `seen` tokens, or −1 if it is empty.
+   */
+  positionAt(index: number, seen: number): number {
+    const appended = seen - this.sinks; // tokens that went to the ring
+    if (index >= appended) return -1;
+    return this.sinks + index + Math.floor((appended - 1 - index) / this.window) * this.window;
+  }
+
+  /**
+   * Fills the mask of a chunk of `count` tokens that starts after `seen` ones. Each query's row is
+   * `[sinkRows | windowRows | columns of the chunk]`: 0 where it sees, {@linkcode HIDDEN} elsewhere.
+   *
+   * @param mask `[count, sinkRows + windowRows + chunkColumns]`, filled whole.
+   */
+  fillMask(
+    mask: Float32Array,
+    chunk: { seen: number; count: number; chunkColumns: number },
+    rows: { sinkRows: number; windowRows: number },
+  ): void {
+    const { seen, count, chunkColumns } = chunk;
+    const width = rows.sinkRows + rows.windowRows + chunkColumns;
+    mask.fill(HIDDEN);
+    const storedSinks = Math.min(seen, this.sinks);
+    for (let t = 0; t < count; t++) {
+      const p = seen + t;
+      const oldest = p - this.window + 1; // oldest position of this query's window
+      const row = t * width;
+      mask.fill(0, row, row + storedSinks);
+      const ring = row + rows.sinkRows;
+      // Ring rows of positions max(S, oldest) … seen − 1: one run of the ring, which may wrap.
+      const first = Math.max(this.sinks, oldest);
+      if (first < seen) {
+        const from = (first - this.sinks) % this.window;
+        const length = seen - first;
+        const head = Math.min(length, this.window - from);
+        mask.fill(0, ring + from, ring + from + head);
+        mask.fill(0, ring, ring + length - head);
+      }
+      const own = ring + rows.windowRows;
+      for (let j = 0; j <= t; j++) {
+        const q = seen + j;
+        if (q < this.sinks || q >= oldest) mask[own + j] = 0;
+      }
+    }
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * What the scheduler needs of a decoder: slots, each with a conversation's cache, and a run that
+ * takes new tokens of several of them.
+ *
+ * @module
+ */
+import type { SinkWindow } from "../cache/sink_window.ts";
+
+/** New tokens of one slot. */
+export interface DecodeChunk {
+  readonly slot: number;
+  /** At least one, at most the decoder's `chunk`. */
+  readonly tokens: readonly number[];
+  /** Of how many of these tokens, counted from the last, logits are wanted. */
+  readonly logits: number;
+}
+
+/** A model with its slots. */
+export interface Decoder {
+  /** Size of the vocabulary: logits of one token. */
+  readonly vocabulary: number;
+  readonly slots: number;
+  /** Most tokens of one {@linkcode DecodeChunk}. */
+  readonly chunk: number;
+  /** Most sinks a slot has room for, and its window's rows. */
+  readonly room: { readonly sinks: number; readonly window: number };
+  /** Bytes of one slot's cache, from its first token to its last. */
+  readonly slotBytes: number;
+  /** Bytes of all slots' caches. */
+  readonly cacheBytes: number;
+
+  /**
+   * Starts a conversation in a slot; whatever was there is forgotten.
+   *
+   * @throws {RangeError} if the policy does not fit the slot; the slot is as it was.
+   */
+  open(slot: number, policy: SinkWindow): void;
+  /** Tokens appended to a slot so far. */
+  seen(slot: number): number;
+  /**
+   * Forgets all but the first `count` tokens of a slot.
+   *
+   * @throws {RangeError} if some of the first `count` tokens' window has been overwritten.
+   */
+  rewind(slot: number, count: number): void;
+  /**
+   * Appends tokens. Gives the wanted logits of each chunk, `[logits, vocabulary]`.
+   *
+   * @throws {Error} if the engine fails; no slot has changed then.
+   */
+  run(chunks: readonly DecodeChunk[]): Promise<Float32Array[]>;
+  /** Frees the model. */
+  release(): Promise<void>;
+}

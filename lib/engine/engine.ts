@@ -1,0 +1,46 @@
+/**
+ * Where ONNX Runtime runs. An engine says how it wants matrix products lowered and opens sessions;
+ * everything above is the same for all of them.
+ *
+ * @module
+ */
+import type { DecoderGraph } from "../graph/convert.ts";
+import type { LinearLowering } from "../graph/linear.ts";
+
+/** Names of the engines. */
+export const ENGINE_NAMES = ["webgpu", "native", "wasm"] as const;
+
+/** An engine's name. */
+export type EngineName = typeof ENGINE_NAMES[number];
+
+/** Values a graph takes. */
+export type TensorData = Float32Array | BigInt64Array;
+
+/** A value bound to memory; the engine reads that memory at each run. */
+export interface EngineTensor {
+  readonly dims: readonly number[];
+}
+
+/** A graph ready to run. */
+export interface EngineSession {
+  /** Wraps memory as a value; a change of the memory is seen by the next run. */
+  tensor(data: TensorData, dims: readonly number[]): EngineTensor;
+  /**
+   * Runs the graph once; the outputs are fresh memory.
+   *
+   * @throws {Error} if the engine fails; the session's inputs are as they were.
+   */
+  run(inputs: Readonly<Record<string, EngineTensor>>): Promise<Record<string, Float32Array>>;
+  /** Frees what the session holds. */
+  release(): Promise<void>;
+}
+
+/** A way to run graphs. */
+export interface Engine {
+  readonly name: EngineName;
+  readonly linear: LinearLowering;
+  /** Tokens of a prompt that one run should take. */
+  readonly chunk: number;
+  /** Opens a graph. */
+  open(graph: DecoderGraph, options: { threads: number }): Promise<EngineSession>;
+}

@@ -1,0 +1,44 @@
+/**
+ * The part that onnxruntime-node and onnxruntime-web have in common: both speak
+ * `onnxruntime-common`'s API.
+ *
+ * @module
+ */
+import type { InferenceSession, Tensor } from "onnxruntime-common";
+import type { EngineSession, EngineTensor, TensorData } from "./engine.ts";
+
+/** The constructors of one of ONNX Runtime's packages. */
+export interface OrtModule {
+  readonly Tensor: typeof Tensor;
+  readonly InferenceSession: typeof InferenceSession;
+}
+
+/** A session of either package as an {@linkcode EngineSession}. */
+export class OrtSession implements EngineSession {
+  readonly #ort: OrtModule;
+  readonly #session: InferenceSession;
+
+  constructor(ort: OrtModule, session: InferenceSession) {
+    this.#ort = ort;
+    this.#session = session;
+  }
+
+  tensor(data: TensorData, dims: readonly number[]): EngineTensor {
+    return data instanceof Float32Array
+      ? new this.#ort.Tensor("float32", data, dims)
+      : new this.#ort.Tensor("int64", data, dims);
+  }
+
+  async run(
+    inputs: Readonly<Record<string, EngineTensor>>,
+  ): Promise<Record<string, Float32Array>> {
+    const outputs = await this.#session.run(inputs as Record<string, Tensor>);
+    return Object.fromEntries(
+      Object.entries(outputs).map(([name, tensor]) => [name, tensor.data as Float32Array]),
+    );
+  }
+
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * What the graph and the cache need of a way to attend. The cache manager knows rows, not
+ * attention: a kind says which tensors keep its rows, and adds its nodes to the graph.
+ *
+ * @module
+ */
+import type { CacheTensor } from "../../cache/layout.ts";
+import type { GraphBuilder } from "../graph_builder.ts";
+
+/** Names of what every layer's attention reads beside its own projections. */
+export const CONTEXT = {
+  /** Rows of `cos`/`sin` for the tokens' own positions, int64 `[batch, chunk]`. */
+  position: "position",
+  /** Rows of `cos`/`sin` for the positions at which sinks are asked, int64 `[batch, chunk]`. */
+  sinkPosition: "sink_position",
+  /** Cosines, `[angles, rope.dimensions / 2]`. */
+  cos: "cos",
+  /** Sines, `[angles, rope.dimensions / 2]`. */
+  sin: "sin",
+  /** Added to scores, `[batch, 1, 1, chunk, sinkRows + windowRows + chunk]`. */
+  mask: "mask",
+  /** `[sinkRows + windowRows, chunk]`: where stored rows end and the chunk's begin. */
+  split: "split",
+} as const;
+
+/** An attention kind. */
+export interface AttentionKind {
+  /** The tensors one layer's cache is made of. */
+  readonly tensors: readonly CacheTensor[];
+  /** Widths of the projections it reads: query, key, value, in the order of `emit`'s arguments. */
+  readonly projections: readonly number[];
+  /**
+   * Adds the nodes of one layer.
+   *
+   * @param projections `[batch, chunk, width]` each
+   * @returns the attention's output, `[batch, chunk, heads × headDim]`, and the new rows by the
+   * name of their graph output, `[batch, chunk, heads × width]` each
+   */
+  emit(
+    graph: GraphBuilder,
+    layer: number,
+    projections: readonly string[],
+  ): { output: string; rows: Record<string, string> };
+}

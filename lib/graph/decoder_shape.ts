@@ -1,0 +1,46 @@
+/**
+ * The numbers of a decoder-only transformer that the graph, the cache and the API need. A model
+ * family reads them from a file's metadata; nothing else does.
+ *
+ * @module
+ */
+
+/** Numbers of a decoder. */
+export interface DecoderShape {
+  readonly layers: number;
+  /** Width of the residual stream. */
+  readonly hidden: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Inner width of the feed-forward network. */
+  readonly feedForward: number;
+  readonly vocabulary: number;
+  readonly rmsEpsilon: number;
+  /** Tokens the model was trained to see at once. */
+  readonly contextLength: number;
+  readonly rope: RopeShape;
+}
+
+/** Rotary position embedding (arXiv 2104.09864). */
+export interface RopeShape {
+  /** Dimensions of a head that are rotated, an even number. */
+  readonly dimensions: number;
+  /** θ: the base of the frequencies. */
+  readonly base: number;
+  /** Divides positions (linear scaling); 1 leaves them. */
+  readonly scale: number;
+  /** Divides each frequency (Llama 3), `[dimensions / 2]`. */
+  readonly factors?: Float32Array;
+}
+
+/**
+ * Frequencies in radians per position, `[dimensions / 2]`, in f64: base^(−2i/d), divided by what
+ * the scaling asks.
+ */
+export function ropeFrequencies(rope: RopeShape): Float64Array {
+  return Float64Array.from({ length: rope.dimensions / 2 }, (_, i) => {
+    const frequency = rope.base ** (-2 * i / rope.dimensions);
+    return frequency / rope.scale / (rope.factors?.[i] ?? 1);
+  });
+}

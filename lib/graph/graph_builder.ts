@@ -1,0 +1,220 @@
+/**
+ * Writes an ONNX graph node by node. Small constants stay in the graph; weights go to a second
+ * file as ONNX "external data", so that the graph stays small, a model may pass protobuf's 2 GB,
+ * and a conversion holds one tensor at a time.
+ *
+ * @module
+ */
+import { create, toBinary } from "@bufbuild/protobuf";
+import {
+  type AttributeProto,
+  AttributeProtoSchema,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+  type TensorProto,
+  TensorProtoSchema,
+  type ValueInfoProto,
+  ValueInfoProtoSchema,
+} from "./onnx_pb.ts";
+
+/** ONNX element types, by their numbers in `TensorProto.DataType`. */
+export const ELEMENT_TYPES = { float32: 1, uint8: 2, int64: 7 } as const;
+
+/** An element type that our graphs use. */
+export type ElementType = keyof typeof ELEMENT_TYPES;
+
+/** A dimension: a size, or the name of one that a run decides. */
+export type Dimension = number | string;
+
+/** A node's attribute; integers are written as INT, other numbers need {@linkcode float}. */
+export type Attribute = number | string | readonly number[] | { float: number };
+
+/** Marks a number to be written as a FLOAT attribute. */
+export function float(value: number): { float: number } {
+  return { float: value };
+}
+
+/** Where a graph's weights go: bytes in, their offset in the file out. */
+export interface WeightWriter {
+  /** Name of the file beside the graph. */
+  readonly location: string;
+  /** Appends bytes; resolves to the offset of the first. */
+  append(bytes: Uint8Array): Promise<number>;
+}
+
+/** Operator domain of ONNX Runtime's own operators. */
+export const MICROSOFT = "com.microsoft";
+
+const IR_VERSION = 10n;
+const ONNX_OPSET = 21n;
+
+/** Builds one graph; names of values are chosen by the caller and must be unique. */
+export class GraphBuilder {
+  readonly #name: string;
+  readonly #weights: WeightWriter;
+  readonly #nodes: NodeProto[] = [];
+  readonly #initializers = new Map<string, TensorProto>();
+  readonly #inputs: ValueInfoProto[] = [];
+  readonly #outputs: ValueInfoProto[] = [];
+
+  constructor(name: string, weights: WeightWriter) {
+    this.#name = name;
+    this.#weights = weights;
+  }
+
+  /** Declares a graph input and gives back its name. */
+  input(name: string, type: ElementType, shape: readonly Dimension[]): string {
+    this.#inputs.push(valueInfo(name, type, shape));
+    return name;
+  }
+
+  /** Declares a value as graph output. */
+  output(name: string, type: ElementType, shape: readonly Dimension[]): void {
+    this.#outputs.push(valueInfo(name, type, shape));
+  }
+
+  /** A small constant, kept in the graph; one of the same name is written once. */
+  constant(name: string, data: Float32Array | BigInt64Array, shape = [data.length]): string {
+    if (!this.#initializers.has(name)) {
+      const type = data instanceof Float32Array ? "float32" : "int64";
+      const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+      this.#initializers.set(name, tensor(name, type, shape, { rawData }));
+    }
+    return name;
+  }
+
+  /** An int64 vector constant. */
+  int64(name: string, values: readonly number[]): string {
+    return this.constant(name, BigInt64Array.from(values, BigInt));
+  }
+
+  /** A weight, written to the external file. */
+  async weight(
+    name: string,
+    data: Float32Array | Uint8Array,
+    shape: readonly number[],
+  ): Promise<string> {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const offset = await this.#weights.append(bytes);
+    const type = data instanceof Float32Array ? "float32" : "uint8";
+    this.#initializers.set(
+      name,
+      tensor(name, type, shape, {
+        dataLocation: 1,
+        externalData: [
+          { key: "location", value: this.#weights.location },
+          { key: "offset", value: String(offset) },
+          { key: "length", value: String(bytes.byteLength) },
+        ],
+      }),
+    );
+    return name;
+  }
+
+  /** Adds a node with one output, called `name`; gives back that name. */
+  node(
+    operator: string,
+    name: string,
+    inputs: readonly string[],
+    options: { attributes?: Record<string, Attribute>; domain?: string } = {},
+  ): string {
+    this.nodes(operator, [name], inputs, options);
+    return name;
+  }
+
+  /** Adds a node with several outputs; an empty name leaves an optional one out. */
+  nodes(
+    operator: string,
+    outputs: readonly string[],
+    inputs: readonly string[],
+    options: { attributes?: Record<string, Attribute>; domain?: string } = {},
+  ): void {
+    this.#nodes.push(create(NodeProtoSchema, {
+      name: outputs.find((name) => name !== "")!,
+      opType: operator,
+      input: [...inputs],
+      output: [...outputs],
+      domain: options.domain ?? "",
+      attribute: Object.entries(options.attributes ?? {}).map(([name, value]) =>
+        attribute(name, value)
+      ),
+    }));
+  }
+
+  /** Nodes so far. */
+  get nodeCount(): number {
+    return this.#nodes.length;
+  }
+
+  /** The finished graph, serialised. */
+  finish(): Uint8Array<ArrayBuffer> {
+    const graph = create(GraphProtoSchema, {
+      name: this.#name,
+      node: this.#nodes,
+      initializer: [...this.#initializers.values()],
+      input: this.#inputs,
+      output: this.#outputs,
+    });
+    return toBinary(
+      ModelProtoSchema,
+      create(ModelProtoSchema, {
+        irVersion: IR_VERSION,
+        producerName: "everstream",
+        graph,
+        opsetImport: [
+          { domain: "", version: ONNX_OPSET },
+          { domain: MICROSOFT, version: 1n },
+        ],
+      }),
+    );
+  }
+}
+
+function valueInfo(
+  name: string,
+  type: ElementType,
+  shape: readonly Dimension[],
+): ValueInfoProto {
+  const dim = shape.map((size) =>
+    typeof size === "number" ? { dimValue: BigInt(size) } : { dimParam: size }
+  );
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: { tensorType: { elemType: ELEMENT_TYPES[type], shape: { dim } } },
+  });
+}
+
+function tensor(
+  name: string,
+  type: ElementType,
+  shape: readonly number[],
+  data: Partial<Pick<TensorProto, "rawData" | "dataLocation">> & {
+    externalData?: { key: string; value: string }[];
+  },
+): TensorProto {
+  return create(TensorProtoSchema, {
+    name,
+    dims: shape.map(BigInt),
+    dataType: ELEMENT_TYPES[type],
+    ...data,
+  });
+}
+
+function attribute(name: string, value: Attribute): AttributeProto {
+  if (typeof value === "string") {
+    return create(AttributeProtoSchema, {
+      name,
+      type: 3,
+      s: new TextEncoder().encode(value),
+    });
+  }
+  if (typeof value === "number") {
+    return create(AttributeProtoSchema, { name, type: 2, i: BigInt(value) });
+  }
+  if ("float" in value) {
+    return create(AttributeProtoSchema, { name, type: 1, f: value.float });
+  }
+  return create(AttributeProtoSchema, { name, type: 7, ints: value.map(BigInt) });
+}

@@ -1,0 +1,196 @@
+/**
+ * How a matrix product is written into the graph. Two lowerings:
+ *
+ * - `blocks`: weights stay at 4 or 8 bits (ONNX Runtime's MatMulNBits). A weight is
+ *   scale·(q − center) + offset for each block; the operator does the first part, and the offsets
+ *   are a second product, of the sums of the input's blocks, that is a block size times smaller.
+ * - `dense`: f32 MatMul, the fastest and most exact on WebAssembly.
+ *
+ * @module
+ */
+import type { AffineBlocks } from "../weights/affine_blocks.ts";
+import { type GraphBuilder, MICROSOFT } from "./graph_builder.ts";
+import { type Matrix, matrixBlocks, matrixTransposed } from "./matrix.ts";
+
+/** How matrix products are lowered. */
+export type LinearLowering =
+  | { readonly kind: "blocks"; readonly accuracyLevel: 0 | 4 }
+  | { readonly kind: "dense" };
+
+/**
+ * Adds the products of one input with several matrices. Matrices of one kind become a single
+ * product whose output is split.
+ *
+ * @param x value of shape `[batch, chunk, cols]`
+ * @returns the outputs' names, `[batch, chunk, rows]` each, in the order of `matrices`
+ */
+export async function linears(
+  graph: GraphBuilder,
+  lowering: LinearLowering,
+  x: string,
+  matrices: Readonly<Record<string, Matrix>>,
+): Promise<string[]> {
+  const names = Object.keys(matrices);
+  const parts = names.map((name) => ({ name, ...form(lowering, matrices[name]!) }));
+  const sums = new BlockSums(graph, x, parts[0]!.cols);
+  const outputs: string[] = [];
+  while (parts.length > 0) {
+    const alike = parts.filter((part) => part.key === parts[0]!.key).length;
+    const run = parts.findIndex((part) => part.key !== parts[0]!.key);
+    const group = parts.splice(0, run < 0 ? alike : run);
+    const joined = group.map((part) => part.name).join("+");
+    const y = await product(graph, lowering, { x, sums, group, name: joined });
+    if (group.length === 1) {
+      outputs.push(y);
+    } else {
+      const sizes = graph.int64(`${joined}.rows`, group.map((part) => part.rows));
+      const halves = group.map((part) => `${part.name}.y`);
+      graph.nodes("Split", halves, [y, sizes], { attributes: { axis: -1 } });
+      outputs.push(...halves);
+    }
+  }
+  return outputs;
+}
+
+/** Adds the product of one matrix. */
+export async function linear(
+  graph: GraphBuilder,
+  lowering: LinearLowering,
+  x: string,
+  name: string,
+  matrix: Matrix,
+): Promise<string> {
+  const [y] = await linears(graph, lowering, x, { [name]: matrix });
+  return y!;
+}
+
+interface Part {
+  name: string;
+  rows: number;
+  cols: number;
+  /** Parts of equal key can be joined row by row. */
+  key: string;
+  data: { blocks: AffineBlocks } | { matrix: Matrix };
+}
+
+function form(lowering: LinearLowering, matrix: Matrix): Omit<Part, "name"> {
+  const { rows, cols } = matrix;
+  const blocks = lowering.kind === "blocks" ? matrixBlocks(matrix) : null;
+  return blocks
+    ? {
+      rows,
+      cols,
+      key: `${blocks.bits}/${blocks.blockSize}/${blocks.offset !== null}`,
+      data: { blocks },
+    }
+    : { rows, cols, key: "dense", data: { matrix } };
+}
+
+/** Sums of the input's blocks, added to the graph when first asked for. */
+class BlockSums {
+  readonly #made = new Map<number, string>();
+
+  constructor(
+    readonly graph: GraphBuilder,
+    readonly x: string,
+    readonly cols: number,
+  ) {}
+
+  /** Name of the sums, `[batch, chunk, cols / blockSize]`. */
+  of(blockSize: number): string {
+    const made = this.#made.get(blockSize);
+    if (made) return made;
+    const { graph, x, cols } = this;
+    const name = `${x}.sums${blockSize}`;
+    const shape = graph.int64(`blocks.${cols}/${blockSize}`, [0, 0, cols / blockSize, blockSize]);
+    const blocks = graph.node("Reshape", `${name}.blocks`, [x, shape]);
+    graph.node("ReduceSum", name, [blocks, graph.int64("last_axis", [-1])], {
+      attributes: { keepdims: 0 },
+    });
+    this.#made.set(blockSize, name);
+    return name;
+  }
+}
+
+async function product(
+  graph: GraphBuilder,
+  lowering: LinearLowering,
+  of: { x: string; sums: BlockSums; group: Part[]; name: string },
+): Promise<string> {
+  const { x, sums, group, name } = of;
+  const rows = group.reduce((sum, part) => sum + part.rows, 0);
+  const cols = group[0]!.cols;
+  const blocks = group.flatMap((part) => "blocks" in part.data ? [part.data.blocks] : []);
+  if (blocks.length === 0) {
+    const columns = group.flatMap((part) => "matrix" in part.data ? [part.data.matrix] : []);
+    const weight = await graph.weight(
+      `${name}.weight`,
+      joinColumns(columns.map(matrixTransposed), cols),
+      [cols, rows],
+    );
+    return graph.node("MatMul", name, [x, weight]);
+  }
+  const { bits, blockSize, offset } = blocks[0]!;
+  const perRow = cols / blockSize;
+  const packed = await graph.weight(
+    `${name}.q`,
+    concat(blocks.map((part) => part.q), (length) => new Uint8Array(length)),
+    [rows, perRow, blockSize * bits / 8],
+  );
+  const floats = (length: number) => new Float32Array(length);
+  const scale = concat(blocks.map((part) => part.scale), floats);
+  const scales = await graph.weight(`${name}.scale`, scale, [rows * perRow]);
+  const y = graph.node("MatMulNBits", offset ? `${name}.scaled` : name, [x, packed, scales], {
+    domain: MICROSOFT,
+    attributes: {
+      K: cols,
+      N: rows,
+      bits,
+      block_size: blockSize,
+      accuracy_level: lowering.kind === "blocks" ? lowering.accuracyLevel : 0,
+    },
+  });
+  if (!offset) return y;
+  const offsets = transpose(concat(blocks.map((part) => part.offset!), floats), rows, perRow);
+  const weight = await graph.weight(`${name}.offset`, offsets, [perRow, rows]);
+  const shift = graph.node("MatMul", `${name}.shift`, [sums.of(blockSize), weight]);
+  return graph.node("Add", name, [y, shift]);
+}
+
+function concat<A extends Uint8Array | Float32Array>(
+  arrays: readonly A[],
+  allocate: (length: number) => A,
+): A {
+  if (arrays.length === 1) return arrays[0]!;
+  const joined = allocate(arrays.reduce((sum, array) => sum + array.length, 0));
+  let at = 0;
+  for (const array of arrays) {
+    joined.set(array, at);
+    at += array.length;
+  }
+  return joined;
+}
+
+function transpose(values: Float32Array, rows: number, cols: number): Float32Array {
+  const transposed = new Float32Array(values.length);
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0; c < cols; c++) transposed[c * rows + r] = values[r * cols + c]!;
+  }
+  return transposed;
+}
+
+/** Joins matrices `[cols, rowsᵢ]` side by side. */
+function joinColumns(matrices: readonly Float32Array[], cols: number): Float32Array {
+  if (matrices.length === 1) return matrices[0]!;
+  const rows = matrices.reduce((sum, matrix) => sum + matrix.length / cols, 0);
+  const joined = new Float32Array(rows * cols);
+  let at = 0;
+  for (const matrix of matrices) {
+    const width = matrix.length / cols;
+    for (let c = 0; c < cols; c++) {
+      joined.set(matrix.subarray(c * width, (c + 1) * width), c * rows + at);
+    }
+    at += width;
+  }
+  return joined;
+}

@@ -1,0 +1,147 @@
+/**
+ * Writes a decoder as an ONNX graph: embeddings, angles, mask and every layer's cache in; logits
+ * and each token's new rows out. Batch and chunk sizes are free; all else is fixed.
+ *
+ * Inputs: `embeddings` f32 `[batch, chunk, hidden]`, {@linkcode CONTEXT}'s, `logit_tokens` int64
+ * `[tokens]` (indices into batch × chunk whose logits are wanted) and each layer's cache tensors.
+ * Outputs: `logits` f32 `[tokens, vocabulary]` and, for each kind of row, f32
+ * `[batch, chunk, layers × heads × width]`: few and small, since every value that crosses into
+ * JavaScript costs.
+ *
+ * @module
+ */
+import type { GgufFile } from "../weights/gguf.ts";
+import { type AttentionKind, CONTEXT } from "./attention/attention_kind.ts";
+import type { DecoderShape } from "./decoder_shape.ts";
+import { float, type GraphBuilder, MICROSOFT } from "./graph_builder.ts";
+import { linear, type LinearLowering, linears } from "./linear.ts";
+import type { LayerWeights, ModelFamily } from "./model_family.ts";
+
+/** Adds the whole decoder to `graph`. */
+export async function addTransformer(
+  graph: GraphBuilder,
+  source: { file: GgufFile; family: ModelFamily; shape: DecoderShape },
+  lowering: { attention: AttentionKind; linear: LinearLowering },
+): Promise<void> {
+  const { file, family, shape } = source;
+  const { hidden, rope } = shape;
+  const stream = graph.input("embeddings", "float32", ["batch", "chunk", hidden]);
+  graph.input(CONTEXT.position, "int64", ["batch", "chunk"]);
+  graph.input(CONTEXT.sinkPosition, "int64", ["batch", "chunk"]);
+  graph.input(CONTEXT.cos, "float32", ["angles", rope.dimensions / 2]);
+  graph.input(CONTEXT.sin, "float32", ["angles", rope.dimensions / 2]);
+  graph.input(CONTEXT.mask, "float32", ["batch", 1, 1, "chunk", "rows"]);
+  graph.input(CONTEXT.split, "int64", [2]);
+  graph.input("logit_tokens", "int64", ["tokens"]);
+
+  const rows = new Map<string, string[]>();
+  let residual: Residual = { stream, added: null };
+  for (let layer = 0; layer < shape.layers; layer++) {
+    const weights = await family.readLayer(file, shape, layer);
+    residual = await addLayer(graph, { layer, weights, residual, shape, rows }, lowering);
+  }
+  const { norm, head } = await family.readHead(file, shape);
+  const [normed] = addNorm(graph, "final_norm", norm, residual, shape);
+  const tokens = graph.node("Reshape", "final_norm.tokens", [
+    normed,
+    graph.int64("flat_tokens", [-1, hidden]),
+  ]);
+  const wanted = graph.node("Gather", "wanted", [tokens, "logit_tokens"], {
+    attributes: { axis: 0 },
+  });
+  const logits = await linear(graph, lowering.linear, wanted, "logits", head);
+  graph.output(logits, "float32", ["tokens", shape.vocabulary]);
+  for (const [name, parts] of rows) {
+    graph.node("Concat", name, parts, { attributes: { axis: -1 } });
+    graph.output(name, "float32", ["batch", "chunk", `${name}_width`]);
+  }
+}
+
+/** The residual stream and what is still to be added to it (`null` before the first layer). */
+interface Residual {
+  stream: string;
+  added: string | null;
+}
+
+async function addLayer(
+  graph: GraphBuilder,
+  of: {
+    layer: number;
+    weights: LayerWeights;
+    residual: Residual;
+    shape: DecoderShape;
+    rows: Map<string, string[]>;
+  },
+  lowering: { attention: AttentionKind; linear: LinearLowering },
+): Promise<Residual> {
+  const { layer, weights, shape } = of;
+  const at = (name: string) => `layer${layer}.${name}`;
+  const [x, stream] = addNorm(
+    graph,
+    at("attention_norm"),
+    weights.attentionNorm,
+    of.residual,
+    shape,
+  );
+  const projections = await linears(graph, lowering.linear, x, {
+    [at("query.product")]: weights.query,
+    [at("key.product")]: weights.key,
+    [at("value.product")]: weights.value,
+  });
+  const { output, rows } = lowering.attention.emit(graph, layer, projections);
+  for (const [name, value] of Object.entries(rows)) {
+    of.rows.set(name, [...of.rows.get(name) ?? [], value]);
+  }
+  const attended = await linear(
+    graph,
+    lowering.linear,
+    output,
+    at("attention_output"),
+    weights.attentionOutput,
+  );
+  const [y, middle] = addNorm(
+    graph,
+    at("feed_forward_norm"),
+    weights.feedForwardNorm,
+    { stream, added: attended },
+    shape,
+  );
+  const [gate, up] = await linears(graph, lowering.linear, y, {
+    [at("gate")]: weights.gate,
+    [at("up")]: weights.up,
+  }) as [string, string];
+  // QuickGelu with α = 1 is SiLU: x · sigmoid(x).
+  const active = graph.node("QuickGelu", at("silu"), [gate], {
+    domain: MICROSOFT,
+    attributes: { alpha: float(1) },
+  });
+  const inner = graph.node("Mul", at("gated"), [active, up]);
+  const added = await linear(graph, lowering.linear, inner, at("down"), weights.down);
+  return { stream: middle, added };
+}
+
+/** Adds what is pending to the stream and normalises it; gives the normed value and the stream. */
+function addNorm(
+  graph: GraphBuilder,
+  name: string,
+  weight: Float32Array,
+  residual: Residual,
+  shape: DecoderShape,
+): [normed: string, stream: string] {
+  const gamma = graph.constant(`${name}.weight`, weight as Float32Array<ArrayBuffer>);
+  const epsilon = float(shape.rmsEpsilon);
+  if (residual.added === null) {
+    const normed = graph.node("SimplifiedLayerNormalization", name, [residual.stream, gamma], {
+      attributes: { epsilon, axis: -1 },
+    });
+    return [normed, residual.stream];
+  }
+  const stream = `${name}.stream`;
+  graph.nodes(
+    "SkipSimplifiedLayerNormalization",
+    [name, "", "", stream],
+    [residual.stream, residual.added, gamma],
+    { domain: MICROSOFT, attributes: { epsilon } },
+  );
+  return [name, stream];
+}
