@@ -1,0 +1,143 @@
+/**
+ * What a slot remembers of its conversation: its text, for as long as it lives, however much of it
+ * the cache has forgotten. A request whose prompt begins with that text goes on from there.
+ *
+ * Texts are compared, not ids: an answer generated token by token can be split otherwise than the
+ * same text is when it comes back in a prompt. A prompt can go on only at a *joint*, beside a
+ * control token, since the tokens of plain text depend on what follows it.
+ *
+ * @module
+ */
+import type { Piece, Tokenizer } from "../text/tokenizer.ts";
+import { Utf8Stream } from "../text/utf8_stream.ts";
+import { canonicalText } from "./template.ts";
+
+/** A point of the text between two tokens. */
+interface Joint {
+  /** Tokens before it. */
+  readonly tokens: number;
+  /** UTF-16 units of canonical text before it. */
+  readonly length: number;
+}
+
+/** How much of a prompt a log already holds. */
+export type Overlap = Joint;
+
+const NONE: Overlap = { tokens: 0, length: 0 };
+
+/** The text of one slot's conversation, as {@linkcode canonicalText}. */
+export class ConversationLog {
+  readonly #tokenizer: Tokenizer;
+  readonly #joints: Joint[] = [];
+  #utf8 = new Utf8Stream();
+  #text = "";
+  #tokens = 0;
+
+  constructor(tokenizer: Tokenizer) {
+    this.#tokenizer = tokenizer;
+  }
+
+  /** Canonical text of all tokens so far. */
+  get text(): string {
+    return this.#text;
+  }
+
+  /** Tokens so far. */
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  /** Appends a prompt; gives its token ids. */
+  appendPrompt(pieces: readonly Piece[]): number[] {
+    const ids: number[] = [];
+    for (const piece of joinText(pieces)) {
+      const pieceIds = this.#tokenizer.encodePieces([piece]);
+      const control = "special" in piece;
+      this.#append(canonicalText([piece]), pieceIds.length, control);
+      for (const id of pieceIds) ids.push(id);
+    }
+    return ids;
+  }
+
+  /** Appends a generated token; gives the text that became whole. */
+  appendToken(id: number): string {
+    if (this.#tokenizer.isControl(id)) {
+      const text = this.#utf8.end();
+      this.#append(text, 0, false);
+      this.#append(canonicalText([{ special: id }]), 1, true);
+      this.#utf8 = new Utf8Stream();
+      return text;
+    }
+    const text = this.#utf8.push(this.#tokenizer.bytes(id));
+    this.#append(text, 1, false);
+    return text;
+  }
+
+  /** Ends an answer; gives what an unfinished character leaves. */
+  endAnswer(): string {
+    const text = this.#utf8.end();
+    this.#utf8 = new Utf8Stream();
+    this.#append(text, 0, false);
+    return text;
+  }
+
+  /**
+   * How far a prompt can go on from this log: to its end, or, where the slot can be rewound, to
+   * the last joint up to which both are equal. At least one token of the prompt is left over.
+   *
+   * @param prompt canonical text
+   */
+  overlap(prompt: string, rewindable: boolean): Overlap {
+    const end: Joint = { tokens: this.#tokens, length: this.#text.length };
+    if (prompt.startsWith(this.#text) && isJoint(prompt, end.length)) return end;
+    if (!rewindable) return NONE;
+    const common = commonPrefix(prompt, this.#text);
+    return this.#joints.findLast((joint) =>
+      joint.length <= common && isJoint(prompt, joint.length)
+    ) ?? NONE;
+  }
+
+  /** Forgets what lies behind a joint that {@linkcode overlap} gave. */
+  rewind(to: Overlap): void {
+    this.#text = this.#text.slice(0, to.length);
+    this.#tokens = to.tokens;
+    while (this.#joints.length > 0 && this.#joints.at(-1)!.length > to.length) this.#joints.pop();
+  }
+
+  #append(text: string, tokens: number, control: boolean): void {
+    if (control) this.#addJoint();
+    this.#text += text;
+    this.#tokens += tokens;
+    if (control) this.#addJoint();
+  }
+
+  #addJoint(): void {
+    if (this.#joints.at(-1)?.length === this.#text.length) return;
+    this.#joints.push({ tokens: this.#tokens, length: this.#text.length });
+  }
+}
+
+const MARK = "\uDC00"; // how a control token begins in canonical text
+
+/** Whether tokens never join across this point of a prompt, and something follows it. */
+function isJoint(prompt: string, length: number): boolean {
+  if (length >= prompt.length) return false;
+  return prompt[length] === MARK || /\uDC00\d+;$/.test(prompt.slice(Math.max(0, length - 12), length));
+}
+
+function commonPrefix(a: string, b: string): number {
+  const most = Math.min(a.length, b.length);
+  let length = 0;
+  while (length < most && a.charCodeAt(length) === b.charCodeAt(length)) length++;
+  return length;
+}
+
+function joinText(pieces: readonly Piece[]): Piece[] {
+  const joined: Piece[] = [];
+  for (const piece of pieces) {
+    const last = joined.at(-1);
+    if (last && "text" in last && "text" in piece) last.text += piece.text;
+    else joined.push({ ...piece });
+  }
+  return joined;
+}

@@ -1,0 +1,327 @@
+/**
+ * Messages to prompt, by the chat template that a model file brings (Jinja).
+ *
+ * A template writes control tokens as text (`<|im_start|>`), and a user can type the same text. So
+ * that only the template's become tokens, such text inside messages is broken up by a Unicode
+ * noncharacter while the template runs: what then still reads as a control token is the
+ * template's. Text at a message's edges that two messages, or a message and the template, could
+ * complete to a control token is broken up as well.
+ *
+ * @module
+ */
+import { Template } from "@huggingface/jinja";
+import type { Piece, Tokenizer } from "../text/tokenizer.ts";
+import { type ChatMessage, RequestError } from "./chat_model.ts";
+
+/** Renders messages to prompts. */
+export interface ChatTemplate {
+  /**
+   * The prompt for these messages, with `addGenerationPrompt` up to where the answer begins.
+   *
+   * @throws {RequestError} if the template refuses the messages, or the prompt would be too long.
+   */
+  render(messages: readonly ChatMessage[], options: RenderOptions): Piece[];
+  /**
+   * The prompt's leading system block: what the template renders for the leading system message
+   * alone, or without one, the block that it inserts by itself. `null` where the whole prompt does
+   * not begin with it, or where that cannot be told.
+   *
+   * @throws {RequestError} as {@linkcode ChatTemplate.render}.
+   */
+  renderSystemBlock(messages: readonly ChatMessage[]): Piece[] | null;
+}
+
+/** How {@linkcode ChatTemplate.render} renders. */
+export interface RenderOptions {
+  /** Whether to end with the beginning of the assistant's answer. */
+  addGenerationPrompt: boolean;
+}
+
+/** Most UTF-16 units that messages, and a prompt, may have. */
+const MAX_LENGTH = 16 * 1024 * 1024;
+
+const ROLES: ReadonlySet<string> = new Set([
+  "system",
+  "user",
+  "assistant",
+  "tool",
+]);
+
+/** The noncharacters U+FDD0…U+FDEF: never assigned, and JSON and trimming leave them alone. */
+const NONCHARACTERS: readonly string[] = Array.from(
+  { length: 32 },
+  (_, i) => String.fromCharCode(0xfdd0 + i),
+);
+
+/** Marks a control token in {@linkcode canonicalText}: well-formed text never contains it. */
+const MARK = "\uDC00";
+
+/**
+ * Compiles a chat template.
+ *
+ * @param source The template, GGUF's `tokenizer.chat_template`.
+ * @param tokenizer Says which texts are control tokens.
+ * @throws {SyntaxError} if the template cannot be parsed.
+ */
+export function createChatTemplate(
+  source: string,
+  tokenizer: Tokenizer,
+): ChatTemplate {
+  try {
+    return new JinjaChatTemplate(new Template(source), tokenizer);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new SyntaxError(`Cannot parse tokenizer.chat_template: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+class JinjaChatTemplate implements ChatTemplate {
+  readonly #template: Template;
+  readonly #controls: ControlTexts;
+  readonly #tokens: Record<string, string>;
+
+  constructor(template: Template, tokenizer: Tokenizer) {
+    this.#template = template;
+    this.#controls = new ControlTexts(tokenizer);
+    const [eos] = tokenizer.endIds;
+    this.#tokens = {
+      bos_token: this.#controls.textOf(tokenizer.bos),
+      eos_token: this.#controls.textOf(eos),
+    };
+  }
+
+  render(messages: readonly ChatMessage[], options: RenderOptions): Piece[] {
+    const noncharacter = pickNoncharacter(messages);
+    const text = this.#run({
+      ...this.#tokens,
+      messages: messages.map((message) => this.#breakUp(message, noncharacter)),
+      add_generation_prompt: options.addGenerationPrompt,
+    });
+    return this.#controls.split(text).flatMap((piece): Piece[] => {
+      if (!("text" in piece)) return [piece];
+      const plain = piece.text.replaceAll(noncharacter, "");
+      return plain === "" ? [] : [{ text: plain }];
+    });
+  }
+
+  renderSystemBlock(messages: readonly ChatMessage[]): Piece[] | null {
+    const [first] = messages;
+    if (!first) return null;
+    const whole = canonicalText(
+      this.render(messages, { addGenerationPrompt: false }),
+    );
+    const block = first.role === "system"
+      ? this.#tryRender([first])
+      : this.#defaultBlock(first);
+    return block && whole.startsWith(block) ? piecesOf(block) : null;
+  }
+
+  /**
+   * The block that the template inserts where there is no system message: what it puts before a
+   * message, less what it puts before the same message after a system message.
+   */
+  #defaultBlock(first: ChatMessage): string | null {
+    const system: ChatMessage = { role: "system", content: "system" };
+    const alone = this.#tryRender([first]);
+    const block = this.#tryRender([system]);
+    const both = this.#tryRender([system, first]);
+    if (alone === null || block === null || !both?.startsWith(block)) {
+      return null;
+    }
+    const message = both.slice(block.length);
+    return alone.endsWith(message)
+      ? alone.slice(0, alone.length - message.length)
+      : null;
+  }
+
+  /** `null` where the template refuses the messages, as some do without a user's. */
+  #tryRender(messages: ChatMessage[]): string | null {
+    try {
+      return canonicalText(
+        this.render(messages, { addGenerationPrompt: false }),
+      );
+    } catch (error) {
+      if (error instanceof RequestError) return null;
+      throw error;
+    }
+  }
+
+  #run(variables: Record<string, unknown>): string {
+    let text: string;
+    try {
+      text = this.#template.render(variables);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new RequestError(
+        `The model's chat template refuses these messages: ${
+          reason.slice(0, 500)
+        }`,
+        "messages",
+      );
+    }
+    checkLength(text.length);
+    return text;
+  }
+
+  /** Templates compare roles, and put them into control tokens: the known ones stay as they are. */
+  #breakUp(message: ChatMessage, noncharacter: string): unknown {
+    return mapStrings(
+      message,
+      (text, key) =>
+        key === "role" && ROLES.has(text)
+          ? text
+          : this.#controls.breakUp(text.toWellFormed(), noncharacter),
+    );
+  }
+}
+
+/** Finds control tokens' texts in text. */
+class ControlTexts {
+  readonly #ids: ReadonlyMap<string, number>;
+  /** One control token's text, as a group so that splitting keeps it; `null` if there is none. */
+  readonly #any: RegExp | null;
+  /** Where a control token's text begins, overlapping ones too, after its first character. */
+  readonly #inside: RegExp | null;
+  /** Beginnings and endings of control tokens' texts. */
+  readonly #heads = new Set<string>();
+  readonly #tails = new Set<string>();
+  readonly #longest: number;
+
+  constructor(tokenizer: Tokenizer) {
+    // A text of one character cannot be broken up; no known vocabulary has such a control token.
+    const texts = tokenizer.controlTexts.filter((text) =>
+      Array.from(text).length > 1
+    );
+    texts.sort((a, b) => b.length - a.length);
+    this.#ids = new Map(
+      texts.map((text) => [text, tokenizer.control(text) as number]),
+    );
+    this.#longest = texts[0]?.length ?? 0;
+    const any = texts.map((text) => RegExp.escape(text)).join("|");
+    this.#any = any === "" ? null : new RegExp(`(${any})`, "u");
+    this.#inside = any === "" ? null : new RegExp(`(?=(?:${any}))[^]`, "gu");
+    for (const text of texts) {
+      for (let i = 1; i < text.length; i++) {
+        this.#heads.add(text.slice(0, i));
+        this.#tails.add(text.slice(i));
+      }
+    }
+  }
+
+  textOf(id: number | undefined): string {
+    for (const [text, other] of this.#ids) if (other === id) return text;
+    return "";
+  }
+
+  split(text: string): Piece[] {
+    if (!this.#any) return text === "" ? [] : [{ text }];
+    return text.split(this.#any).map((part) => {
+      const id = this.#ids.get(part);
+      return id === undefined ? { text: part } : { special: id };
+    });
+  }
+
+  /**
+   * Breaks up control tokens' texts: whole ones inside, and at the edges those that what stands
+   * before or behind might complete. The edges are those of the trimmed text: templates trim.
+   */
+  breakUp(text: string, noncharacter: string): string {
+    const core = text.trim();
+    if (!this.#inside || core === "") return text;
+    const begin = text.indexOf(core);
+    const edge = this.#mayBeCompleted(core) ? noncharacter : "";
+    const broken = core.replace(this.#inside, `$&${noncharacter}`);
+    return text.slice(0, begin) + edge + broken + edge +
+      text.slice(begin + core.length);
+  }
+
+  /** Whether the text ends as a control token's begins, or the reverse, or lies inside of one. */
+  #mayBeCompleted(core: string): boolean {
+    for (let n = Math.min(core.length, this.#longest); n > 0; n--) {
+      if (
+        this.#heads.has(core.slice(-n)) || this.#tails.has(core.slice(0, n))
+      ) return true;
+    }
+    if (core.length >= this.#longest) return false;
+    for (const text of this.#ids.keys()) if (text.includes(core)) return true;
+    return false;
+  }
+}
+
+/**
+ * Pieces as one string in which control tokens cannot be taken for text: each is a lone surrogate,
+ * its id and `;`, while the text is well-formed. Two prompts are the same exactly if their
+ * canonical texts are, and one continues the other exactly if its canonical text does.
+ *
+ * @example Text and tokens differ
+ * ```ts
+ * import { canonicalText } from "./template.ts";
+ *
+ * const token = canonicalText([{ special: 1 }, { text: "user" }]);
+ * if (token === canonicalText([{ text: "<|im_start|>user" }])) throw new Error("unreachable");
+ * ```
+ */
+export function canonicalText(pieces: readonly Piece[]): string {
+  let result = "";
+  let text = "";
+  for (const piece of pieces) {
+    if ("text" in piece) {
+      text += piece.text;
+    } else {
+      result += `${text.toWellFormed()}${MARK}${piece.special};`;
+      text = "";
+    }
+  }
+  return result + text.toWellFormed();
+}
+
+/** The pieces of a canonical text. */
+export function piecesOf(canonical: string): Piece[] {
+  // Every other part is an id. Without the `u` flag a pair's second half could be taken for a mark.
+  return canonical.split(/\uDC00(\d+);/u).flatMap((part, i): Piece[] => {
+    if (i % 2 === 1) return [{ special: Number(part) }];
+    return part === "" ? [] : [{ text: part }];
+  });
+}
+
+function pickNoncharacter(messages: readonly ChatMessage[]): string {
+  const free = new Set(NONCHARACTERS);
+  let length = 0;
+  mapStrings(messages, (text) => {
+    length += text.length;
+    checkLength(length);
+    for (const [found] of text.matchAll(/[\uFDD0-\uFDEF]/g)) free.delete(found);
+    return text;
+  });
+  for (const noncharacter of free) return noncharacter;
+  throw new RequestError(
+    "Messages use all noncharacters from U+FDD0 to U+FDEF",
+    "messages",
+  );
+}
+
+function checkLength(length: number): void {
+  if (length <= MAX_LENGTH) return;
+  throw new RequestError(
+    `Messages are longer than ${MAX_LENGTH} characters`,
+    "messages",
+  );
+}
+
+/** The value with each string in it replaced, at whatever depth; `key` is its property's name. */
+function mapStrings(
+  value: unknown,
+  map: (text: string, key: string) => string,
+  key = "",
+): unknown {
+  if (typeof value === "string") return map(value, key);
+  if (Array.isArray(value)) return value.map((entry) => mapStrings(entry, map));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map((
+      [name, entry],
+    ) => [name, mapStrings(entry, map, name)]),
+  );
+}

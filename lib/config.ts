@@ -1,0 +1,101 @@
+/**
+ * The environment as typed configuration, validated here and nowhere else.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { ENGINE_CHOICES, type EngineChoice } from "./engine/choose.ts";
+import { defaultModelsDirectory } from "./models/mod.ts";
+
+/** What an operator can choose. */
+export interface Config {
+  readonly hostname: string;
+  readonly port: number;
+  /** An alias, a path, or `hf:owner/repo/file[@revision]`. */
+  readonly model: string;
+  /** Where models and converted graphs are kept. */
+  readonly modelsDirectory: string;
+  readonly engine: EngineChoice;
+  readonly threads: number;
+  /** S: a number, or the whole system block, of at most `systemSinks` tokens. */
+  readonly sinks: number | "system";
+  /** Room for a system block that is pinned. */
+  readonly systemSinks: number;
+  /** W: tokens of the window. */
+  readonly window: number;
+  /** Conversations whose caches are kept at once. */
+  readonly slots: number;
+  /** Most tokens of one answer. */
+  readonly maxTokens: number;
+}
+
+const MAX_ROWS = 1 << 20;
+
+function count(least: number, most: number, standard: number) {
+  return z.string().regex(/^\d+$/, "must be a whole number").transform(Number)
+    .pipe(z.number().min(least).max(most)).default(standard);
+}
+
+/** What each variable may be; the README's table says what it does. */
+const SCHEMA = z.object({
+  HOST: z.string().min(1).default("127.0.0.1"),
+  PORT: count(0, 65_535, 8000),
+  EVERSTREAM_MODEL: z.string().min(1).default("default"),
+  EVERSTREAM_MODELS: z.string().min(1).optional(),
+  EVERSTREAM_ENGINE: z.enum(ENGINE_CHOICES).default("auto"),
+  EVERSTREAM_THREADS: count(1, 256, Math.max(1, navigator.hardwareConcurrency)),
+  EVERSTREAM_SINKS: z.union([
+    z.string().regex(/^\d+$/).transform(Number).pipe(z.number().max(MAX_ROWS)),
+    z.string().regex(/^system(:\d+)?$/),
+  ], { error: 'must be a whole number, "system" or "system:TOKENS"' }).default(4),
+  EVERSTREAM_WINDOW: count(1, MAX_ROWS, 1020),
+  EVERSTREAM_SLOTS: count(1, 4096, 4),
+  EVERSTREAM_MAX_TOKENS: count(1, 1 << 30, 4096),
+});
+
+/** Names of the variables that are read, for `deno task`'s permissions and the README. */
+export const VARIABLES: readonly string[] = Object.keys(SCHEMA.shape);
+
+const DEFAULT_SYSTEM_SINKS = 256;
+
+/**
+ * Reads the configuration.
+ *
+ * @throws {RangeError} that names each variable that is wrong, what it is and what it may be.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { readConfig } from "./config.ts";
+ * const config = readConfig({ PORT: "9000", EVERSTREAM_MODELS: "/models" });
+ * assertEquals([config.port, config.sinks, config.window], [9000, 4, 1020]);
+ * ```
+ */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const given = Object.fromEntries(
+    VARIABLES.flatMap((name) => environment[name] ? [[name, environment[name]]] : []),
+  );
+  const result = SCHEMA.safeParse(given);
+  if (!result.success) {
+    const problems = result.error.issues.map((issue) => {
+      const name = String(issue.path[0]);
+      return `${name}=${JSON.stringify(given[name])}: ${issue.message}`;
+    });
+    throw new RangeError(`Cannot use the environment:\n  ${problems.join("\n  ")}`);
+  }
+  const values = result.data;
+  const sinks = values.EVERSTREAM_SINKS;
+  return {
+    hostname: values.HOST,
+    port: values.PORT,
+    model: values.EVERSTREAM_MODEL,
+    modelsDirectory: values.EVERSTREAM_MODELS ?? defaultModelsDirectory(),
+    engine: values.EVERSTREAM_ENGINE,
+    threads: values.EVERSTREAM_THREADS,
+    sinks: typeof sinks === "number" ? sinks : "system",
+    systemSinks: Number(String(sinks).split(":")[1] ?? DEFAULT_SYSTEM_SINKS),
+    window: values.EVERSTREAM_WINDOW,
+    slots: values.EVERSTREAM_SLOTS,
+    maxTokens: values.EVERSTREAM_MAX_TOKENS,
+  };
+}

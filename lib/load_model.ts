@@ -1,0 +1,97 @@
+/**
+ * From configuration to a model that answers: file → tokenizer and template → graph → engine →
+ * decoder with its slots.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import type { SlotLayout } from "./cache/layout.ts";
+import { ChatService } from "./chat/chat_service.ts";
+import { createChatTemplate } from "./chat/template.ts";
+import type { Config } from "./config.ts";
+import { EmbeddingTable } from "./decoder/embedding_table.ts";
+import { OnnxDecoder } from "./decoder/onnx_decoder.ts";
+import type { ChosenEngine } from "./engine/choose.ts";
+import { chooseEngine } from "./engine/choose.ts";
+import { openDecoderGraph, planDecoder } from "./graph/convert.ts";
+import { locateModel, terminalProgress } from "./models/mod.ts";
+import { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";
+import { readVocabulary } from "./text/vocabulary.ts";
+import { type GgufFile, openGguf } from "./weights/gguf.ts";
+
+/** The parts of a loaded model, for programs that want more than the service. */
+export interface LoadedModel {
+  readonly id: string;
+  readonly path: string;
+  readonly decoder: OnnxDecoder;
+  readonly tokenizer: Tokenizer;
+  readonly chosen: ChosenEngine;
+  readonly service: ChatService;
+}
+
+/**
+ * Loads the model that the configuration names, fetching and converting it if need be.
+ *
+ * @throws {Error} with what was tried and what to do, if any step fails.
+ */
+export async function loadModel(config: Config): Promise<LoadedModel> {
+  const located = await locateModel(config.model, {
+    directory: config.modelsDirectory,
+    onProgress: terminalProgress(),
+  });
+  using file = await openGguf(located.path);
+  const tokenizer = createTokenizer(readVocabulary((key) => file.metadata.value(key)));
+  const template = createChatTemplate(
+    file.metadata.string("tokenizer.chat_template"),
+    tokenizer,
+  );
+  const chosen = await chooseEngine(config.engine);
+  const decoder = await loadDecoder(file, located.sha256, chosen, config);
+  const { sinks, window, maxTokens } = config;
+  const service = new ChatService({
+    id: located.id,
+    decoder,
+    tokenizer,
+    template,
+    sinks,
+    window,
+    maxTokens,
+  });
+  return { id: located.id, path: located.path, decoder, tokenizer, chosen, service };
+}
+
+/** One line for the log: what was loaded, where it runs and why, and what it holds. */
+export function describeModel({ id, decoder, chosen }: LoadedModel): string {
+  const megabytes = (decoder.cacheBytes / 2 ** 20).toFixed(0);
+  const { sinks, window } = decoder.room;
+  return `Model ${id} on ${chosen.engine.name} (${chosen.reason}); ` +
+    `${decoder.slots} slots of ${sinks} sinks + ${window} tokens, ${megabytes} MiB of caches`;
+}
+
+/** Loads just the decoder of an open file. */
+export async function loadDecoder(
+  file: GgufFile,
+  sha256: string,
+  chosen: ChosenEngine,
+  config: Pick<Config, "modelsDirectory" | "threads" | "slots" | "sinks" | "systemSinks" | "window">,
+): Promise<OnnxDecoder> {
+  const plan = await planDecoder(file);
+  const { engine } = chosen;
+  const directory = join(config.modelsDirectory, "graphs");
+  const graph = await openDecoderGraph({ file, plan, sha256 }, engine.linear, directory);
+  const [session, embeddings] = await Promise.all([
+    engine.open(graph, { threads: config.threads }),
+    EmbeddingTable.read(file, plan.family.embedding),
+  ]);
+  return new OnnxDecoder({ plan, session, embeddings }, {
+    layout: slotLayout(config),
+    slots: config.slots,
+    chunk: engine.chunk,
+  });
+}
+
+/** Rows of each slot. */
+function slotLayout(config: Pick<Config, "sinks" | "systemSinks" | "window">): SlotLayout {
+  const sinks = config.sinks === "system" ? config.systemSinks : config.sinks;
+  return { sinkRows: Math.max(1, sinks), windowRows: config.window };
+}

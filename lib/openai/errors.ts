@@ -1,0 +1,138 @@
+/**
+ * Errors in OpenAI's shape: `{ error: { message, type, param, code } }`. Everything that a route
+ * throws becomes an {@linkcode ApiError} before it reaches a client, so nothing else leaks.
+ *
+ * @module
+ */
+import { RequestError } from "../chat/chat_model.ts";
+
+/** What a client reads of an error, in OpenAI's words. */
+export interface ErrorDetails {
+  /** What was asked, what is the case, what to do. */
+  message: string;
+  type: "invalid_request_error" | "server_error";
+  /** The parameter at fault, as `messages[0].role`. */
+  param: string | null;
+  code: string | null;
+}
+
+/** The JSON body of an error answer, and the data of an error frame. */
+export interface ErrorBody {
+  error: ErrorDetails;
+}
+
+/** An error with an HTTP status, whose message is for the client. */
+export class ApiError extends Error {
+  override name = "ApiError";
+  /** HTTP status of the answer. */
+  readonly status: number;
+  /** Headers that go with it, as `Retry-After`. */
+  readonly headers: Record<string, string>;
+  readonly #details: Omit<ErrorDetails, "message">;
+
+  constructor(
+    status: number,
+    { message, ...details }: ErrorDetails,
+    headers: Record<string, string> = {},
+  ) {
+    super(message);
+    this.status = status;
+    this.headers = headers;
+    this.#details = details;
+  }
+
+  /** The body for the wire. */
+  get body(): ErrorBody {
+    return { error: { message: this.message, ...this.#details } };
+  }
+}
+
+/** A 400: the request is at fault in `param`, or as a whole. */
+export function invalidRequest(
+  message: string,
+  { param = null, code = null, status = 400, headers = {} }: {
+    param?: string | null;
+    code?: string | null;
+    status?: number;
+    headers?: Record<string, string>;
+  } = {},
+): ApiError {
+  const type = "invalid_request_error";
+  return new ApiError(status, { message, type, param, code }, headers);
+}
+
+/** A 404 for a model that is not the loaded one. */
+export function modelNotFound(asked: string, loaded: string): ApiError {
+  return invalidRequest(
+    `The model '${asked}' does not exist here; this server has '${loaded}'. ` +
+      `Ask for '${loaded}' or 'default'.`,
+    { status: 404, param: "model", code: "model_not_found" },
+  );
+}
+
+/** A 404 for a path without a route. */
+export function routeNotFound(method: string, path: string): ApiError {
+  return invalidRequest(
+    `There is nothing at ${method} ${path}. ` +
+      "See POST /v1/chat/completions, GET /v1/models, GET /health and the page at /.",
+    { status: 404, code: "unknown_url" },
+  );
+}
+
+/** A 405 for a path that has other methods. */
+export function methodNotAllowed(
+  method: string,
+  { path, allowed }: { path: string; allowed: string },
+): ApiError {
+  return invalidRequest(
+    `${method} is not allowed on ${path}. Use ${allowed}.`,
+    { status: 405, code: "method_not_allowed", headers: { allow: allowed } },
+  );
+}
+
+/** A 413 for a body of more than `limit` bytes. */
+export function bodyTooLarge(limit: number): ApiError {
+  return invalidRequest(
+    `The request's body is over the limit of ${limit} bytes. Send a shorter conversation.`,
+    { status: 413, code: "request_too_large" },
+  );
+}
+
+/** A 503 while the model is on its way. */
+export function modelLoading(): ApiError {
+  return new ApiError(503, {
+    message: "The model is still loading. Try again in a moment.",
+    type: "server_error",
+    param: null,
+    code: "model_loading",
+  }, { "retry-after": "1" });
+}
+
+/** A 503 for a model that will not come. */
+export function modelFailed(): ApiError {
+  return new ApiError(503, {
+    message:
+      "The model could not be loaded. The server's log and GET /health say why.",
+    type: "server_error",
+    param: null,
+    code: "model_failed",
+  });
+}
+
+/** What a client is told of any thrown value: of an unexpected one, nothing but that it happened. */
+export function toApiError(thrown: unknown): ApiError {
+  if (thrown instanceof ApiError) return thrown;
+  if (thrown instanceof RequestError) {
+    return invalidRequest(thrown.message, {
+      param: thrown.param,
+      code: "invalid_value",
+    });
+  }
+  return new ApiError(500, {
+    message:
+      "The server failed to answer. Try again; its log has the cause under this request's x-request-id.",
+    type: "server_error",
+    param: null,
+    code: "internal_error",
+  });
+}

@@ -1,0 +1,52 @@
+/** The messages of a request: OpenAI's roles and content parts to ours. @module */
+import { z } from "zod";
+import type { ChatMessage } from "../chat/chat_model.ts";
+
+const ROLES = ["system", "developer", "user", "assistant", "tool"] as const;
+
+const textPart = z.strictObject({
+  type: z.literal(
+    "text",
+    '"text": this server reads no images, audio or files',
+  ),
+  text: z.string("a string"),
+}, "an object with type and text");
+
+const content = z.union(
+  [z.string(), z.array(textPart).min(1)],
+  "a string or a non-empty list of text parts",
+);
+
+/** Clients send an earlier answer back as they got it, so its empty fields are welcome. */
+const empty = (what: string) =>
+  z.union([z.null(), z.array(z.never()).max(0)], `left out: ${what}`)
+    .optional();
+
+const message = z.strictObject({
+  role: z.enum(ROLES, `one of ${ROLES.join(", ")}`),
+  content,
+  name: z.string("a string").nullish(),
+  tool_call_id: z.string("a string").nullish(),
+  tool_calls: empty("this server calls no tools"),
+  function_call: empty("this server calls no functions"),
+  refusal: empty("this server's answers have no refusals"),
+  audio: empty("this server has no audio"),
+  annotations: empty("this server has no annotations"),
+}, "an object with role and content");
+
+type WireMessage = z.infer<typeof message>;
+
+/** What `messages` must be. */
+export const messagesSchema: z.ZodType<WireMessage[]> = z
+  .array(message, "a non-empty list of messages")
+  .min(1, "a non-empty list of messages");
+
+/** A wire message as the model takes it; text parts are joined with nothing between. */
+export function toChatMessage({ role, content }: WireMessage): ChatMessage {
+  return {
+    role: role === "developer" ? "system" : role,
+    content: typeof content === "string"
+      ? content
+      : content.map((part) => part.text).join(""),
+  };
+}

@@ -1,0 +1,65 @@
+/**
+ * The body of a streamed answer: a pull-based stream, so that a slow client slows its own model and
+ * not the server's memory, and `cancel()` tells at once that a client is gone.
+ *
+ * @module
+ */
+import type { FrameWriter } from "../openai/chat_completion.ts";
+import { toApiError } from "../openai/errors.ts";
+import type { Turn } from "./turn.ts";
+
+/** How a stream of events behaves. */
+export interface EventStreamOptions {
+  frames: FrameWriter;
+  /** Milliseconds of silence after which a comment keeps proxies from closing the connection. */
+  pingInterval: number;
+  /** Told of errors, which the client only hears of in general. */
+  report: (error: unknown) => void;
+}
+
+/** An answer as bytes of `text/event-stream`. */
+export function eventStream(
+  turn: Turn,
+  { frames, pingInterval, report }: EventStreamOptions,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const encoder = new TextEncoder();
+
+  function failure(error: unknown): string {
+    const known = toApiError(error);
+    if (known.status === 500) report(error);
+    turn.close();
+    return frames.error(known.body);
+  }
+
+  return new ReadableStream({
+    start(controller) {
+      controller.enqueue(encoder.encode(frames.open()));
+    },
+    async pull(controller) {
+      const text = await nextFrames(turn, { frames, pingInterval })
+        .catch((error) => failure(error));
+      if (text === undefined) return;
+      controller.enqueue(encoder.encode(text));
+      if (turn.over) controller.close();
+    },
+    cancel() {
+      turn.close();
+    },
+  });
+}
+
+/** The next text to send, a ping if there is none for long; `undefined` if the turn was closed. */
+async function nextFrames(
+  turn: Turn,
+  { frames, pingInterval }: { frames: FrameWriter; pingInterval: number },
+): Promise<string | undefined> {
+  const deadline = performance.now() + pingInterval;
+  for (;;) {
+    const left = Math.max(0, deadline - performance.now());
+    if (!await turn.arrives(left)) return ": ping\n\n";
+    const event = await turn.next();
+    if (event === undefined) return undefined;
+    const text = frames.event(event);
+    if (text !== "") return text;
+  }
+}

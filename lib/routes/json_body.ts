@@ -1,0 +1,56 @@
+/** Reading a request's JSON, within a limit and with errors that say what was wrong. @module */
+import { bodyTooLarge, invalidRequest } from "../openai/errors.ts";
+
+/**
+ * The JSON value of a request's body.
+ *
+ * @param limit most bytes to take, whether or not the request declares its length
+ * @throws {ApiError} 400 for another content type, bytes that are not UTF-8 or no JSON; 413 over the limit
+ */
+export async function readJson(
+  request: Request,
+  limit: number,
+): Promise<unknown> {
+  requireJson(request.headers.get("content-type"));
+  const bytes = await readBytes(request, limit);
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (error) {
+    const reason = error instanceof SyntaxError
+      ? error.message
+      : "it is not UTF-8";
+    throw invalidRequest(
+      `The request's body is not valid JSON: ${reason}. Send one JSON object in UTF-8.`,
+      { code: "invalid_json" },
+    );
+  }
+}
+
+function requireJson(contentType: string | null): void {
+  const type = contentType?.split(";", 1)[0]?.trim().toLowerCase();
+  if (type === "application/json") return;
+  throw invalidRequest(
+    `The request's body must be JSON; its content-type is ${
+      contentType === null ? "missing" : `'${contentType}'`
+    }. Send 'content-type: application/json'.`,
+    { code: "invalid_content_type" },
+  );
+}
+
+async function readBytes(
+  request: Request,
+  limit: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (Number(request.headers.get("content-length")) > limit) {
+    throw bodyTooLarge(limit);
+  }
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength;
+    // Leaving the loop cancels the body: the rest is not read.
+    if (size > limit) throw bodyTooLarge(limit);
+    chunks.push(chunk);
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+}

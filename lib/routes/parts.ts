@@ -1,0 +1,49 @@
+/** What the routes are made of, and the two questions that each asks of it. @module */
+import type { ChatModel } from "../chat/chat_model.ts";
+import { modelFailed, modelLoading, modelNotFound } from "../openai/errors.ts";
+
+/** What {@linkcode createApp} needs; all but `model` has a default. */
+export interface AppParts {
+  /** The loaded model, `null` until then. */
+  model: () => ChatModel | null;
+  /** Why loading failed; `null` while it goes on or after it succeeded. Shown by `GET /health`. */
+  loadError?: () => string | null;
+  /** Milliseconds of silence between a stream's pings. Default 15,000. */
+  pingInterval?: number;
+  /**
+   * Milliseconds a stream's headers wait for the first event, so that a request that the model
+   * refuses gets a status of 400 and not a broken stream. Default 1,000.
+   */
+  headerWait?: number;
+  /** Most bytes of a request's body. Default 8 MiB. */
+  bodyLimit?: number;
+  /** Told of every unexpected error. Default: writes it to stderr. */
+  report?: (error: unknown, requestId: string) => void;
+}
+
+/** {@linkcode AppParts} with every default filled in. */
+export type Parts = Required<AppParts>;
+
+/**
+ * The loaded model.
+ *
+ * @throws {ApiError} 503 while there is none
+ */
+export function readyModel({ model, loadError }: Parts): ChatModel {
+  const loaded = model();
+  if (loaded) return loaded;
+  throw loadError() === null ? modelLoading() : modelFailed();
+}
+
+/**
+ * The loaded model, if `asked` names it by its id or as `default`.
+ *
+ * @throws {ApiError} 503 while there is none, 404 for another
+ */
+export function namedModel(parts: Parts, asked: string): ChatModel {
+  const model = readyModel(parts);
+  if (asked !== model.id && asked !== "default") {
+    throw modelNotFound(asked, model.id);
+  }
+  return model;
+}

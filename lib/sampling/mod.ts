@@ -1,0 +1,4 @@
+/** How a token is chosen from logits, and how likely it was. @module */
+export * from "./logprobs.ts";
+export * from "./options.ts";
+export * from "./sampler.ts";
