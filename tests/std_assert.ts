@@ -62,7 +62,7 @@ type ErrorClass = new (...args: never[]) => Error;
 
 function checkError(error: unknown, errorClass?: ErrorClass, includes?: string): Error {
   if (!(error instanceof Error)) assertModule.fail(`thrown value is no Error: ${error}`);
-  if (errorClass && !(error instanceof errorClass)) {
+  if (errorClass && !((error as unknown) instanceof errorClass)) {
     assertModule.fail(`expected ${errorClass.name}, got ${error.name}: ${error.message}`);
   }
   if (includes !== undefined) assertStringIncludes(error.message, includes);

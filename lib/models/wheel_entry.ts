@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Entry, FileEntry } from "npm:@zip.js/zip.js@2.24.0";
+import type { Entry, FileEntry } from "@zip.js/zip.js";
 
 /**
  * Opens the zip at `path` and hands the entry named `name` to `use`, as a stream of its unpacked
@@ -16,7 +16,7 @@ export async function withZipEntry<T>(
   name: string,
   use: (stream: ReadableStream<Uint8Array>, bytes: number) => Promise<T>,
 ): Promise<T> {
-  const { Reader, ZipReader } = await import("npm:@zip.js/zip.js@2.24.0");
+  const { Reader, ZipReader } = await import("@zip.js/zip.js");
   using file = await Deno.open(path);
   const { size } = await file.stat();
   /** Random access to the open file. */

@@ -41,7 +41,10 @@ export class Candidates {
     { max, temperature }: { max: number; temperature: number },
   ): void {
     const { ids, weights } = this;
-    const reach = Math.min(53 * Math.LN2 + Math.log(logits.length), EXP_NEGATIVE_LIMIT);
+    const reach = Math.min(
+      53 * Math.LN2 + Math.log(logits.length),
+      EXP_NEGATIVE_LIMIT,
+    );
     let size = 0;
     let mass = 0;
     for (let id = 0; id < logits.length; id++) {

@@ -53,6 +53,7 @@ async function ask(text) {
   const mine = { controller, question: bubble("user", text), answer: null };
   mine.answer = bubble("assistant", "");
   mine.answer.classList.add("streaming");
+  log.scrollTop = log.scrollHeight;
   turn = mine;
   notify("");
   history.push({ role: "user", content: text });
@@ -115,7 +116,6 @@ function bubble(role, text) {
   element.setAttribute("aria-label", role === "user" ? "You" : "Everstream");
   element.textContent = text;
   log.append(element);
-  log.scrollTop = log.scrollHeight;
   return element;
 }
 

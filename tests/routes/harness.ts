@@ -1,0 +1,85 @@
+/** What the route tests share: an app over a scripted model, served or not. @module */
+import OpenAI from "openai";
+import { type AppParts, createApp } from "../../lib/app.ts";
+import { type Script, ScriptedModel } from "../scripted_model.ts";
+
+/** An app over a scripted model, and what it reported. */
+export interface TestApp {
+  app: ReturnType<typeof createApp>;
+  model: ScriptedModel;
+  reported: unknown[];
+  /** Posts JSON (or, if a string, that text) to the chat route. */
+  chat(body: unknown, init?: RequestInit): Promise<Response>;
+}
+
+/** An app over a model that follows the script. */
+export function testApp(
+  script: Script = {},
+  parts: Partial<AppParts> = {},
+): TestApp {
+  const model = new ScriptedModel(script);
+  const reported: unknown[] = [];
+  const app = createApp({
+    model: () => model,
+    report: (error) => reported.push(error),
+    ...parts,
+  });
+  return {
+    app,
+    model,
+    reported,
+    chat: async (body, init = {}) =>
+      await app.request("/v1/chat/completions", post(body, init)),
+  };
+}
+
+/** What `fetch` and `app.request` need to post JSON. */
+export function post(body: unknown, init: RequestInit = {}): RequestInit {
+  return {
+    method: "POST",
+    body: typeof body === "string" ? body : JSON.stringify(body),
+    ...init,
+    headers: { "content-type": "application/json", ...init.headers },
+  };
+}
+
+/** A minimal request body, with more on top. */
+export function hello(more: Record<string, unknown> = {}) {
+  return { messages: [{ role: "user", content: "Hi" }], ...more };
+}
+
+/** Serves the app on a free port while `use` runs, and gives it the base address. */
+export async function served(
+  { app }: TestApp,
+  use: (base: string) => Promise<void>,
+): Promise<void> {
+  await using server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    app.fetch,
+  );
+  await use(`http://127.0.0.1:${server.addr.port}`);
+}
+
+/** OpenAI's client for a served app. */
+export function client(base: string): OpenAI {
+  return new OpenAI({
+    baseURL: `${base}/v1`,
+    apiKey: "none",
+    maxRetries: 0,
+    logLevel: "off",
+  });
+}
+
+/** Waits until `holds` does; fails after two seconds. */
+export async function eventually(holds: () => boolean): Promise<void> {
+  const deadline = Date.now() + 2000;
+  while (!holds()) {
+    if (Date.now() > deadline) throw new Error(`never held: ${holds}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** The frames of an event stream, and each one's JSON where it has any. */
+export function frames(text: string): string[] {
+  return text.split("\n\n").filter((frame) => frame !== "");
+}

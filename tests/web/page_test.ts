@@ -1,0 +1,210 @@
+/** The page in a real browser, over a scripted model. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { type Browser, chromium, type Page } from "playwright-core";
+import {
+  eventually,
+  served,
+  type TestApp,
+  testApp,
+} from "../routes/harness.ts";
+import type { Script } from "../scripted_model.ts";
+
+const CHROMIUM = "/usr/bin/chromium";
+const ARGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+function browserMissing(): boolean {
+  try {
+    Deno.statSync(CHROMIUM);
+    return false;
+  } catch {
+    if (Deno.env.get("EVERSTREAM_REQUIRE_BROWSER") === "1") return false;
+    console.log(`the page's tests are skipped: there is no ${CHROMIUM}`);
+    return true;
+  }
+}
+
+interface Opened extends TestApp {
+  page: Page;
+}
+
+async function withPage(
+  script: Script,
+  use: (opened: Opened) => Promise<void>,
+): Promise<void> {
+  const app = testApp(script);
+  await served(app, async (base) => {
+    const browser: Browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: ARGS,
+    });
+    try {
+      const page = await browser.newPage();
+      const complaints: string[] = [];
+      page.on("console", (message) => {
+        if (message.type() === "error") complaints.push(message.text());
+      });
+      page.on("pageerror", (error) => complaints.push(String(error)));
+      await page.goto(base);
+      await page.getByText("scripted/model-1").waitFor();
+      await use({ ...app, page });
+      assertEquals(complaints, []);
+    } finally {
+      await browser.close();
+    }
+  });
+}
+
+async function say(page: Page, text: string): Promise<void> {
+  await page.getByLabel("Message").fill(text);
+  await page.getByLabel("Message").press("Enter");
+}
+
+const answers = (page: Page) => page.locator(".message.assistant");
+
+async function settled(page: Page): Promise<void> {
+  await page.locator("#log[aria-busy=false]").waitFor();
+}
+
+function pageTest(name: string, fn: () => Promise<void>): void {
+  Deno.test({
+    name: `page: ${name}`,
+    ignore: browserMissing(),
+    // playwright keeps a process's pipes and timers after the browser has closed.
+    sanitizeResources: false,
+    sanitizeOps: false,
+    fn,
+  });
+}
+
+pageTest(
+  "a message is answered, shown as text, and the cache is counted",
+  () =>
+    withPage(
+      { pieces: ["<b>Hello", "</b> ", "world"], capacity: 8, sinks: 2 },
+      async ({ page, model }) => {
+        await say(page, "Hi <i>there</i>");
+        await settled(page);
+        assertEquals(await answers(page).allTextContents(), [
+          "<b>Hello</b> world",
+        ]);
+        const number = (id: string) => page.locator(`#${id}`).textContent();
+        assertEquals(await number("held"), "6");
+        assertEquals(await number("capacity"), "8");
+        assertEquals(await number("bytes"), "180 KiB");
+        assertMatch(
+          await page.locator("#strip").getAttribute("aria-label") ?? "",
+          /6 of 8 tokens, 2 of them sinks/,
+        );
+
+        await say(page, "More");
+        await settled(page);
+        assertEquals(model.requests[1]!.messages, [
+          { role: "user", content: "Hi <i>there</i>" },
+          { role: "assistant", content: "<b>Hello</b> world" },
+          { role: "user", content: "More" },
+        ]);
+        assertEquals([
+          await number("held"),
+          await number("seen"),
+          await number("evicted"),
+        ], ["8", "18", "10"]);
+
+        await page.getByRole("button", { name: "New chat" }).click();
+        assertEquals(await answers(page).count(), 0);
+        assertEquals(await number("held"), "–");
+        await say(page, "Again");
+        await settled(page);
+        assertEquals(model.requests[2]!.messages.length, 1);
+      },
+    ),
+);
+
+pageTest(
+  "an answer appears piece by piece, and Stop ends it and keeps it",
+  () =>
+    withPage(
+      { pieces: Array(1000).fill("word "), delay: 20 },
+      async ({ page, model }) => {
+        await say(page, "Go");
+        await page.getByText("word word word").waitFor();
+        assert(model.emitted < 1000);
+        assertEquals(
+          await page.getByRole("button", { name: "Send" }).count(),
+          0,
+        );
+        await page.getByRole("button", { name: "Stop" }).click();
+        await settled(page);
+        await eventually(() => model.returned === 1);
+        const kept = await answers(page).textContent();
+        assertMatch(kept!, /^(word )+$/);
+
+        model.script = { pieces: ["ok"] };
+        await say(page, "And now?");
+        await settled(page);
+        assertEquals(model.requests[1]!.messages[1], {
+          role: "assistant",
+          content: kept!,
+        });
+      },
+    ),
+);
+
+pageTest(
+  "a failure is said, and the question goes back to the field",
+  () =>
+    withPage(
+      { failAt: 0, firstDelay: 1200, error: new Error("secret") },
+      async ({ page, model }) => {
+        await say(page, "Hi");
+        const alert = page.getByRole("alert");
+        await alert.waitFor();
+        assertMatch((await alert.textContent())!, /failed to answer/);
+        assertEquals(await page.getByLabel("Message").inputValue(), "Hi");
+        assertEquals(await answers(page).count(), 0);
+        model.script = {};
+        await page.getByRole("button", { name: "Send" }).click();
+        await settled(page);
+        assertEquals(await answers(page).textContent(), "Hello, world");
+        assertEquals(await alert.count(), 0);
+      },
+    ),
+);
+
+pageTest(
+  "it fits a phone without scrolling sideways",
+  () =>
+    withPage({ pieces: ["x".repeat(500)] }, async ({ page }) => {
+      await page.setViewportSize({ width: 320, height: 600 });
+      await say(page, "y".repeat(500));
+      await settled(page);
+      const sideways = await page.evaluate(
+        "document.documentElement.scrollWidth - innerWidth",
+      );
+      assertEquals(sideways, 0);
+      assert(await page.getByRole("button", { name: "Send" }).isVisible());
+    }),
+);
+
+pageTest(
+  "the log follows the answer to its end",
+  () =>
+    withPage({ pieces: Array(400).fill("word ") }, async ({ page }) => {
+      for (let i = 0; i < 3; i++) {
+        await say(page, "Go");
+        await settled(page);
+      }
+      const below = await page.evaluate(
+        "log.scrollHeight - log.scrollTop - log.clientHeight",
+      );
+      assert(Number(below) < 2, `${below} pixels below the fold`);
+    }),
+);
