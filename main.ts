@@ -6,10 +6,14 @@
  */
 import { createApp } from "./lib/app.ts";
 import { readConfig } from "./lib/config.ts";
-import { describeModel, type LoadedModel, loadModel } from "./lib/load_model.ts";
+import {
+  describeModel,
+  type LoadedModel,
+  loadModel,
+} from "./lib/load_model.ts";
 
 /** What the environment asks for. */
-export const config = readConfig(Deno.env.toObject());
+export const config = readConfig();
 
 let model: LoadedModel | null = null;
 let problem: string | null = null;
@@ -25,6 +29,9 @@ export const loaded: Promise<boolean> = loadModel(config).then((result) => {
   return false;
 });
 
-const app = createApp({ model: () => model?.service ?? null, loadError: () => problem });
+const app = createApp({
+  model: () => model?.service ?? null,
+  loadError: () => problem,
+});
 
 export default { fetch: app.fetch } satisfies Deno.ServeDefaultExport;

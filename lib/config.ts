@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { ENGINE_CHOICES, type EngineChoice } from "./engine/choose.ts";
-import { defaultModelsDirectory } from "./models/mod.ts";
+import { defaultModelsDirectory, type Environment } from "./models/mod.ts";
 
 /** What an operator can choose. */
 export interface Config {
@@ -47,7 +47,9 @@ const SCHEMA = z.object({
   EVERSTREAM_SINKS: z.union([
     z.string().regex(/^\d+$/).transform(Number).pipe(z.number().max(MAX_ROWS)),
     z.string().regex(/^system(:\d+)?$/),
-  ], { error: 'must be a whole number, "system" or "system:TOKENS"' }).default(4),
+  ], { error: 'must be a whole number, "system" or "system:TOKENS"' }).default(
+    4,
+  ),
   EVERSTREAM_WINDOW: count(1, MAX_ROWS, 1020),
   EVERSTREAM_SLOTS: count(1, 4096, 4),
   EVERSTREAM_MAX_TOKENS: count(1, 1 << 30, 4096),
@@ -67,13 +69,13 @@ const DEFAULT_SYSTEM_SINKS = 256;
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { readConfig } from "./config.ts";
- * const config = readConfig({ PORT: "9000", EVERSTREAM_MODELS: "/models" });
+ * const config = readConfig(new Map([["PORT", "9000"], ["HOME", "/home/ada"]]));
  * assertEquals([config.port, config.sinks, config.window], [9000, 4, 1020]);
  * ```
  */
-export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+export function readConfig(environment: Environment = Deno.env): Config {
   const given = Object.fromEntries(
-    VARIABLES.flatMap((name) => environment[name] ? [[name, environment[name]]] : []),
+    VARIABLES.map((name) => [name, environment.get(name) || undefined]),
   );
   const result = SCHEMA.safeParse(given);
   if (!result.success) {
@@ -81,7 +83,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       const name = String(issue.path[0]);
       return `${name}=${JSON.stringify(given[name])}: ${issue.message}`;
     });
-    throw new RangeError(`Cannot use the environment:\n  ${problems.join("\n  ")}`);
+    throw new RangeError(
+      `Cannot use the environment:\n  ${problems.join("\n  ")}`,
+    );
   }
   const values = result.data;
   const sinks = values.EVERSTREAM_SINKS;
@@ -89,7 +93,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     hostname: values.HOST,
     port: values.PORT,
     model: values.EVERSTREAM_MODEL,
-    modelsDirectory: values.EVERSTREAM_MODELS ?? defaultModelsDirectory(),
+    modelsDirectory: values.EVERSTREAM_MODELS ??
+      defaultModelsDirectory(environment),
     engine: values.EVERSTREAM_ENGINE,
     threads: values.EVERSTREAM_THREADS,
     sinks: typeof sinks === "number" ? sinks : "system",

@@ -15,8 +15,8 @@ import type { ChosenEngine } from "./engine/choose.ts";
 import { chooseEngine } from "./engine/choose.ts";
 import { openDecoderGraph, planDecoder } from "./graph/convert.ts";
 import { locateModel, terminalProgress } from "./models/mod.ts";
+import { readGgufVocabulary } from "./text/gguf_vocabulary.ts";
 import { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";
-import { readVocabulary } from "./text/vocabulary.ts";
 import { type GgufFile, openGguf } from "./weights/gguf.ts";
 
 /** The parts of a loaded model, for programs that want more than the service. */
@@ -40,7 +40,7 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
     onProgress: terminalProgress(),
   });
   using file = await openGguf(located.path);
-  const tokenizer = createTokenizer(readVocabulary((key) => file.metadata.value(key)));
+  const tokenizer = createTokenizer(readGgufVocabulary(file.metadata));
   const template = createChatTemplate(
     file.metadata.string("tokenizer.chat_template"),
     tokenizer,
@@ -57,7 +57,14 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
     window,
     maxTokens,
   });
-  return { id: located.id, path: located.path, decoder, tokenizer, chosen, service };
+  return {
+    id: located.id,
+    path: located.path,
+    decoder,
+    tokenizer,
+    chosen,
+    service,
+  };
 }
 
 /** One line for the log: what was loaded, where it runs and why, and what it holds. */
@@ -73,12 +80,19 @@ export async function loadDecoder(
   file: GgufFile,
   sha256: string,
   chosen: ChosenEngine,
-  config: Pick<Config, "modelsDirectory" | "threads" | "slots" | "sinks" | "systemSinks" | "window">,
+  config: Pick<
+    Config,
+    "modelsDirectory" | "threads" | "slots" | "sinks" | "systemSinks" | "window"
+  >,
 ): Promise<OnnxDecoder> {
   const plan = await planDecoder(file);
   const { engine } = chosen;
   const directory = join(config.modelsDirectory, "graphs");
-  const graph = await openDecoderGraph({ file, plan, sha256 }, engine.linear, directory);
+  const graph = await openDecoderGraph(
+    { file, plan, sha256 },
+    engine.linear,
+    directory,
+  );
   const [session, embeddings] = await Promise.all([
     engine.open(graph, { threads: config.threads }),
     EmbeddingTable.read(file, plan.family.embedding),
@@ -91,7 +105,9 @@ export async function loadDecoder(
 }
 
 /** Rows of each slot. */
-function slotLayout(config: Pick<Config, "sinks" | "systemSinks" | "window">): SlotLayout {
+function slotLayout(
+  config: Pick<Config, "sinks" | "systemSinks" | "window">,
+): SlotLayout {
   const sinks = config.sinks === "system" ? config.systemSinks : config.sinks;
   return { sinkRows: Math.max(1, sinks), windowRows: config.window };
 }

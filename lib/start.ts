@@ -10,7 +10,11 @@ try {
     hostname: config.hostname,
     port: config.port,
     onListen: ({ hostname, port }) =>
-      console.log(`Listening on http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`),
+      console.log(
+        `Listening on http://${
+          hostname.includes(":") ? `[${hostname}]` : hostname
+        }:${port}`,
+      ),
   }, (request) => app.fetch(request));
   if (!await loaded) Deno.exit(1);
 } catch (error) {
@@ -20,7 +24,9 @@ try {
 
 function describe(error: Error): string {
   if (error instanceof Deno.errors.AddrInUse) {
-    return `Cannot listen on ${Deno.env.get("HOST") ?? "127.0.0.1"}:${Deno.env.get("PORT") ?? 8000}: ` +
+    return `Cannot listen on ${Deno.env.get("HOST") ?? "127.0.0.1"}:${
+      Deno.env.get("PORT") ?? 8000
+    }: ` +
       "the port is in use. Stop the other server or set PORT to another one.";
   }
   return error.message;

@@ -12,7 +12,7 @@ let path: Promise<string> | undefined;
 /** Path of the default model's GGUF. */
 export function realModelPath(): Promise<string> {
   path ??= locateModel("default", {
-    directory: readConfig(Deno.env.toObject()).modelsDirectory,
+    directory: readConfig().modelsDirectory,
     onProgress: terminalProgress(),
   }).then((model) => model.path);
   return path;

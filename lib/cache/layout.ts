@@ -46,7 +46,10 @@ export function tensorTokens(tensor: CacheTensor, layout: SlotLayout): number {
 }
 
 /** Elements of one tensor of one layer of one slot. */
-export function tensorElements(tensor: CacheTensor, layout: SlotLayout): number {
+export function tensorElements(
+  tensor: CacheTensor,
+  layout: SlotLayout,
+): number {
   return tensor.heads * tensor.width * tensorTokens(tensor, layout);
 }
 
@@ -67,10 +70,16 @@ export function tensorElements(tensor: CacheTensor, layout: SlotLayout): number 
  * ```
  */
 export function conversationBytes(
-  cache: { layers: number; tensors: readonly CacheTensor[]; bytesPerElement: number },
+  cache: {
+    layers: number;
+    tensors: readonly CacheTensor[];
+    bytesPerElement: number;
+  },
   layout: SlotLayout,
 ): number {
   let elements = 0;
-  for (const tensor of cache.tensors) elements += tensorElements(tensor, layout);
+  for (const tensor of cache.tensors) {
+    elements += tensorElements(tensor, layout);
+  }
   return cache.layers * elements * cache.bytesPerElement;
 }

@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { type CacheTensor, conversationBytes, type SlotLayout, tensorElements, tensorTokens } from "./layout.ts";
+import {
+  type CacheTensor,
+  conversationBytes,
+  type SlotLayout,
+  tensorElements,
+  tensorTokens,
+} from "./layout.ts";
 import type { RowPlace } from "./sink_window.ts";
 
 /** Caches in host memory, `[slots, heads, width, tokens]` or `[slots, heads, tokens, width]`. */
@@ -28,7 +34,10 @@ export class RingMemory {
     this.tensors = cache.tensors;
     this.layout = layout;
     this.slots = slots;
-    this.slotBytes = conversationBytes({ ...cache, bytesPerElement: 4 }, layout);
+    this.slotBytes = conversationBytes(
+      { ...cache, bytesPerElement: 4 },
+      layout,
+    );
     this.#memory = cache.tensors.map((tensor) =>
       Array.from(
         { length: cache.layers },
@@ -39,7 +48,10 @@ export class RingMemory {
 
   /** Bytes held for all slots, counted from the memory itself. */
   get bytes(): number {
-    return this.#memory.flat().reduce((sum, array) => sum + array.byteLength, 0);
+    return this.#memory.flat().reduce(
+      (sum, array) => sum + array.byteLength,
+      0,
+    );
   }
 
   /** One tensor of one layer of one slot: a view, with its shape. */
@@ -51,7 +63,9 @@ export class RingMemory {
     const size = tensorElements(tensor, this.layout);
     const data = this.#memory[this.tensors.indexOf(tensor)]![layer]!;
     const tokens = tensorTokens(tensor, this.layout);
-    const inner = tensor.tokensLast ? [tensor.width, tokens] : [tokens, tensor.width];
+    const inner = tensor.tokensLast
+      ? [tensor.width, tokens]
+      : [tokens, tensor.width];
     return {
       data: data.subarray(slot * size, (slot + 1) * size),
       dims: [1, tensor.heads, 1, ...inner],
@@ -77,7 +91,14 @@ export class RingMemory {
       const width = tensor.heads * tensor.width;
       for (let layer = 0; layer < this.layers; layer++) {
         const from = (token * this.layers + layer) * width;
-        this.#copyRow(tensor, this.#memory[i]![layer]!, slot, index, source, from);
+        this.#copyRow(
+          tensor,
+          this.#memory[i]![layer]!,
+          slot,
+          index,
+          source,
+          from,
+        );
       }
     }
   }
@@ -85,7 +106,9 @@ export class RingMemory {
   /** Column or row of a tensor at which a place lies; −1 if the tensor does not hold that part. */
   #index(tensor: CacheTensor, place: RowPlace): number {
     if (tensor.holds === "all") {
-      return place.part === "sinks" ? place.index : this.layout.sinkRows + place.index;
+      return place.part === "sinks"
+        ? place.index
+        : this.layout.sinkRows + place.index;
     }
     return tensor.holds === place.part ? place.index : -1;
   }
@@ -103,11 +126,17 @@ export class RingMemory {
     let to = slot * heads * width * tokens;
     if (tokensLast) {
       to += index;
-      for (let i = 0; i < heads * width; i++, to += tokens) memory[to] = source[from + i]!;
+      for (let i = 0; i < heads * width; i++, to += tokens) {
+        memory[to] = source[from + i]!;
+      }
       return;
     }
     to += index * width;
-    for (let head = 0; head < heads; head++, to += tokens * width, from += width) {
+    for (
+      let head = 0;
+      head < heads;
+      head++, to += tokens * width, from += width
+    ) {
       memory.set(source.subarray(from, from + width), to);
     }
   }

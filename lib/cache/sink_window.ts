@@ -31,10 +31,14 @@ export class SinkWindow {
   /** @throws {RangeError} if `sinks` is negative or `window` is below 1, or either is no integer. */
   constructor(sinks: number, window: number) {
     if (!Number.isSafeInteger(sinks) || sinks < 0) {
-      throw new RangeError(`Cannot keep ${sinks} sinks: give a whole number from 0`);
+      throw new RangeError(
+        `Cannot keep ${sinks} sinks: give a whole number from 0`,
+      );
     }
     if (!Number.isSafeInteger(window) || window < 1) {
-      throw new RangeError(`Cannot keep a window of ${window} tokens: give a whole number from 1`);
+      throw new RangeError(
+        `Cannot keep a window of ${window} tokens: give a whole number from 1`,
+      );
     }
     this.sinks = sinks;
     this.window = window;
@@ -81,7 +85,8 @@ export class SinkWindow {
   positionAt(index: number, seen: number): number {
     const appended = seen - this.sinks; // tokens that went to the ring
     if (index >= appended) return -1;
-    return this.sinks + index + Math.floor((appended - 1 - index) / this.window) * this.window;
+    return this.sinks + index +
+      Math.floor((appended - 1 - index) / this.window) * this.window;
   }
 
   /**

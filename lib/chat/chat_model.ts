@@ -60,7 +60,7 @@ export interface CacheUsage {
 export type GenerationEvent =
   | {
     type: "text";
-    /** Whole UTF-8 characters; may be empty when only log-probabilities became known. */
+    /** Whole UTF-8 characters; empty while the prompt is read, or when only log-probabilities became known. */
     text: string;
     logprobs?: (TokenLogprob & { top: TokenLogprob[] })[];
     cache: CacheUsage;
@@ -75,11 +75,15 @@ export interface ChatModel {
   readonly created: number;
   /**
    * Answers one request. Nothing runs before the first `next()`; ending the iteration early
-   * (`return()`, or `break` in a `for await`) stops generation and frees the slot within one step.
+   * (`return()`, or `break` in a `for await`) stops generation and frees the slot within one step,
+   * also while a `next()` is pending, which then is `done`. A plain `async *` does not do that: see
+   * `cancellable`. After `end`, one more `next()` finishes the answer.
    *
    * @throws {RequestError} if the request cannot be served (too many sinks, unknown token, …).
    */
-  generate(request: GenerationRequest): AsyncGenerator<GenerationEvent, void, void>;
+  generate(
+    request: GenerationRequest,
+  ): AsyncGenerator<GenerationEvent, void, void>;
 }
 
 /** A request that this server cannot serve as asked; the message is for the client. */

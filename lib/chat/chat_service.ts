@@ -75,7 +75,9 @@ export class ChatService implements ChatModel {
     return { busy: this.#slots.busy, waiting: this.#slots.waiting };
   }
 
-  generate(request: GenerationRequest): AsyncGenerator<GenerationEvent, void, void> {
+  generate(
+    request: GenerationRequest,
+  ): AsyncGenerator<GenerationEvent, void, void> {
     return cancellable((signal) => this.#answer(request, signal));
   }
 
@@ -84,16 +86,24 @@ export class ChatService implements ChatModel {
     signal: AbortSignal,
   ): AsyncGenerator<GenerationEvent, void, void> {
     const { template, tokenizer } = this.#parts;
-    const pieces = template.render(request.messages, { addGenerationPrompt: true });
+    const pieces = template.render(request.messages, {
+      addGenerationPrompt: true,
+    });
     const prompt = canonicalText(pieces);
     const sampler = this.#sampler(request, pieces);
     const policy = this.#policy(request);
 
     const overlap = (memory: Memory) =>
       memory.policy.sinks === policy.sinks
-        ? memory.log.overlap(prompt, memory.log.tokens <= memory.policy.capacity)
+        ? memory.log.overlap(
+          prompt,
+          memory.log.tokens <= memory.policy.capacity,
+        )
         : NOTHING;
-    const lease = await this.#slots.acquire((memory) => overlap(memory).tokens, signal);
+    const lease = await this.#slots.acquire(
+      (memory) => overlap(memory).tokens,
+      signal,
+    );
     const { slot, memory } = lease;
     const log = memory?.log ?? new ConversationLog(tokenizer);
     const turn: Turn = { slot, log, policy, signal };
@@ -102,10 +112,12 @@ export class ChatService implements ChatModel {
       const kept = memory ? overlap(memory) : NOTHING;
       const tokens = this.#resume(slot, memory, policy, kept);
       log.rewind(kept);
-      for (const id of log.appendPrompt(piecesOf(prompt.slice(kept.length)))) tokens.push(id);
+      for (const id of log.appendPrompt(piecesOf(prompt.slice(kept.length)))) {
+        tokens.push(id);
+      }
       const promptTokens = log.tokens;
 
-      let logits = await this.#prefill(turn, tokens);
+      let logits = yield* this.#prefill(turn, tokens);
       const answer = new Answer(request, this.#parts, turn);
       for (;;) {
         last = sampler.sample(logits);
@@ -136,7 +148,9 @@ export class ChatService implements ChatModel {
     const { log, policy, slot } = turn;
     const missing = log.tokens - this.#parts.decoder.seen(slot);
     if (missing === 0) return { log, policy, pending: [] };
-    return missing === 1 && last !== null ? { log, policy, pending: [last] } : null;
+    return missing === 1 && last !== null
+      ? { log, policy, pending: [last] }
+      : null;
   }
 
   /** Brings the slot to where the prompt goes on; gives what it still has to be given. */
@@ -156,23 +170,40 @@ export class ChatService implements ChatModel {
     return [];
   }
 
-  async #prefill(turn: Turn, tokens: readonly number[]): Promise<Float32Array> {
+  /** Appends the prompt chunk by chunk, telling how the cache fills; gives the last logits. */
+  async *#prefill(
+    turn: Turn,
+    tokens: readonly number[],
+  ): AsyncGenerator<GenerationEvent, Float32Array, void> {
     const { decoder } = this.#parts;
     if (tokens.length === 0) {
-      throw new RequestError("The messages hold no text that the model knows", "messages");
+      throw new RequestError(
+        "The messages hold no text that the model knows",
+        "messages",
+      );
     }
-    let logits: Float32Array = new Float32Array(0);
-    for (let at = 0; at < tokens.length;) {
-      const limit = Math.min(decoder.chunk, turn.policy.chunkLimit(decoder.seen(turn.slot)));
+    for (let at = 0;;) {
+      const limit = Math.min(
+        decoder.chunk,
+        turn.policy.chunkLimit(decoder.seen(turn.slot)),
+      );
       const chunk = tokens.slice(at, at + limit);
       at += chunk.length;
-      logits = await this.#step(turn, chunk, at === tokens.length ? 1 : 0);
+      if (at === tokens.length) return await this.#step(turn, chunk, 1);
+      await this.#step(turn, chunk, 0);
+      yield { type: "text", text: "", cache: this.#cache(turn) };
     }
-    return logits;
   }
 
-  async #step(turn: Turn, tokens: readonly number[], logits: number): Promise<Float32Array> {
-    const result = await this.#steps.run({ slot: turn.slot, tokens, logits }, turn.signal);
+  async #step(
+    turn: Turn,
+    tokens: readonly number[],
+    logits: number,
+  ): Promise<Float32Array> {
+    const result = await this.#steps.run(
+      { slot: turn.slot, tokens, logits },
+      turn.signal,
+    );
     turn.signal.throwIfAborted();
     return result;
   }
@@ -243,14 +274,19 @@ class Answer {
   }
 
   /** Takes the next token; says whether, and how, it ends the answer. */
-  take(token: number, logits: Float32Array): "end-token" | "stop-string" | "length" | null {
+  take(
+    token: number,
+    logits: Float32Array,
+  ): "end-token" | "stop-string" | "length" | null {
     this.tokens++;
     if (this.#parts.tokenizer.endIds.has(token)) {
       this.#finish();
       return "end-token";
     }
     const { topLogprobs } = this.#request;
-    if (topLogprobs !== undefined) this.#logprobs.push(this.#describe(token, logits, topLogprobs));
+    if (topLogprobs !== undefined) {
+      this.#logprobs.push(this.#describe(token, logits, topLogprobs));
+    }
     const { text, stopped } = this.#stops.push(this.#log.appendToken(token));
     this.#text += text;
     if (stopped) return "stop-string";
@@ -289,8 +325,15 @@ class Answer {
     const { logprob, top } = logprobs(logits, token, count);
     const name = (id: number, logprob: number): TokenLogprob => {
       const bytes = this.#parts.tokenizer.bytes(id);
-      return { token: new TextDecoder().decode(bytes), bytes: [...bytes], logprob };
+      return {
+        token: new TextDecoder().decode(bytes),
+        bytes: [...bytes],
+        logprob,
+      };
     };
-    return { ...name(token, logprob), top: top.map((t) => name(t.token, t.logprob)) };
+    return {
+      ...name(token, logprob),
+      top: top.map((t) => name(t.token, t.logprob)),
+    };
   }
 }

@@ -89,7 +89,9 @@ export class ConversationLog {
    */
   overlap(prompt: string, rewindable: boolean): Overlap {
     const end: Joint = { tokens: this.#tokens, length: this.#text.length };
-    if (prompt.startsWith(this.#text) && isJoint(prompt, end.length)) return end;
+    if (prompt.startsWith(this.#text) && isJoint(prompt, end.length)) {
+      return end;
+    }
     if (!rewindable) return NONE;
     const common = commonPrefix(prompt, this.#text);
     return this.#joints.findLast((joint) =>
@@ -101,7 +103,9 @@ export class ConversationLog {
   rewind(to: Overlap): void {
     this.#text = this.#text.slice(0, to.length);
     this.#tokens = to.tokens;
-    while (this.#joints.length > 0 && this.#joints.at(-1)!.length > to.length) this.#joints.pop();
+    while (this.#joints.length > 0 && this.#joints.at(-1)!.length > to.length) {
+      this.#joints.pop();
+    }
   }
 
   #append(text: string, tokens: number, control: boolean): void {
@@ -122,13 +126,16 @@ const MARK = "\uDC00"; // how a control token begins in canonical text
 /** Whether tokens never join across this point of a prompt, and something follows it. */
 function isJoint(prompt: string, length: number): boolean {
   if (length >= prompt.length) return false;
-  return prompt[length] === MARK || /\uDC00\d+;$/.test(prompt.slice(Math.max(0, length - 12), length));
+  return prompt[length] === MARK ||
+    /\uDC00\d+;$/.test(prompt.slice(Math.max(0, length - 12), length));
 }
 
 function commonPrefix(a: string, b: string): number {
   const most = Math.min(a.length, b.length);
   let length = 0;
-  while (length < most && a.charCodeAt(length) === b.charCodeAt(length)) length++;
+  while (length < most && a.charCodeAt(length) === b.charCodeAt(length)) {
+    length++;
+  }
   return length;
 }
 

@@ -39,7 +39,9 @@ export class EmbeddingTable {
   write(token: number, out: Float32Array): void {
     if (!Number.isInteger(token) || token < 0 || token >= this.vocabulary) {
       throw new RangeError(
-        `Cannot embed token ${token}: the vocabulary has ids 0 to ${this.vocabulary - 1}`,
+        `Cannot embed token ${token}: the vocabulary has ids 0 to ${
+          this.vocabulary - 1
+        }`,
       );
     }
     const rowBytes = this.#bytes.length / this.vocabulary;

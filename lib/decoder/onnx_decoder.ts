@@ -37,7 +37,11 @@ export class OnnxDecoder implements Decoder {
 
   /** Claims the caches of all slots. */
   constructor(
-    model: { plan: DecoderPlan; session: EngineSession; embeddings: EmbeddingTable },
+    model: {
+      plan: DecoderPlan;
+      session: EngineSession;
+      embeddings: EmbeddingTable;
+    },
     options: { layout: SlotLayout; slots: number; chunk: number },
   ) {
     const { shape, attention } = model.plan;
@@ -112,7 +116,9 @@ export class OnnxDecoder implements Decoder {
     const { slot, tokens } = chunk;
     const place = this.#place(slot);
     const { policy, seen } = place;
-    if (!policy) throw new RangeError(`Cannot append to slot ${slot}: it is not open`);
+    if (!policy) {
+      throw new RangeError(`Cannot append to slot ${slot}: it is not open`);
+    }
     const limit = Math.min(this.chunk, policy.chunkLimit(seen));
     if (tokens.length < 1 || tokens.length > limit) {
       throw new RangeError(
@@ -140,7 +146,10 @@ export class OnnxDecoder implements Decoder {
     const { hidden } = this.#embeddings;
     const embeddings = new Float32Array(count * hidden);
     for (const [t, token] of chunk.tokens.entries()) {
-      this.#embeddings.write(token, embeddings.subarray(t * hidden, (t + 1) * hidden));
+      this.#embeddings.write(
+        token,
+        embeddings.subarray(t * hidden, (t + 1) * hidden),
+      );
     }
     const stored = sinkRows + windowRows;
     const mask = new Float32Array(count * (stored + count));
@@ -152,21 +161,34 @@ export class OnnxDecoder implements Decoder {
     return {
       embeddings: tensor(embeddings, [1, count, hidden]),
       [CONTEXT.position]: tensor(integers(count, (t) => t), [1, count]),
-      [CONTEXT.sinkPosition]: tensor(integers(count, (t) => count + t), [1, count]),
+      [CONTEXT.sinkPosition]: tensor(integers(count, (t) => count + t), [
+        1,
+        count,
+      ]),
       ...this.#angles(policy, seen, count),
       [CONTEXT.mask]: tensor(mask, [1, 1, 1, count, stored + count]),
-      [CONTEXT.split]: tensor(integers(2, (i) => i === 0 ? stored : count), [2]),
-      logit_tokens: tensor(integers(wanted, (i) => count - wanted + i), [wanted]),
+      [CONTEXT.split]: tensor(integers(2, (i) => i === 0 ? stored : count), [
+        2,
+      ]),
+      logit_tokens: tensor(integers(wanted, (i) => count - wanted + i), [
+        wanted,
+      ]),
     };
   }
 
   /** Cosines and sines: the tokens' own positions first, then those that ask the sinks. */
-  #angles(policy: SinkWindow, seen: number, count: number): Record<string, EngineTensor> {
+  #angles(
+    policy: SinkWindow,
+    seen: number,
+    count: number,
+  ): Record<string, EngineTensor> {
     const half = this.#frequencies.length;
     const cos = new Float32Array(2 * count * half);
     const sin = new Float32Array(2 * count * half);
     for (let row = 0; row < 2 * count; row++) {
-      const position = row < count ? seen + row : policy.sinkQueryPosition(seen + row - count);
+      const position = row < count
+        ? seen + row
+        : policy.sinkQueryPosition(seen + row - count);
       for (let i = 0; i < half; i++) {
         const angle = position * this.#frequencies[i]!;
         cos[row * half + i] = Math.cos(angle);
@@ -192,7 +214,9 @@ export class OnnxDecoder implements Decoder {
 
   #place(slot: number): Slot {
     const place = this.#places[slot];
-    if (!place) throw new RangeError(`Cannot use slot ${slot}: there are ${this.slots}`);
+    if (!place) {
+      throw new RangeError(`Cannot use slot ${slot}: there are ${this.slots}`);
+    }
     return place;
   }
 }

@@ -3,7 +3,11 @@ import { type Engine, ENGINE_NAMES, type EngineName } from "./engine.ts";
 import { NATIVE } from "./native.ts";
 import { WASM, WEBGPU } from "./web.ts";
 
-const ENGINES: Record<EngineName, Engine> = { webgpu: WEBGPU, native: NATIVE, wasm: WASM };
+const ENGINES: Record<EngineName, Engine> = {
+  webgpu: WEBGPU,
+  native: NATIVE,
+  wasm: WASM,
+};
 
 /** What the operator asks for. */
 export type EngineChoice = "auto" | EngineName;
@@ -48,14 +52,19 @@ export async function chooseEngine(
   if (adapter && !isSoftware(adapter)) {
     return { engine: WEBGPU, reason: `found GPU "${describe(adapter)}"` };
   }
-  const noGpu = adapter ? `"${describe(adapter)}" is a software GPU` : "there is no GPU";
+  const noGpu = adapter
+    ? `"${describe(adapter)}" is a software GPU`
+    : "there is no GPU";
   const problem = await machine.nativeProblem();
   return problem === null
     ? { engine: NATIVE, reason: noGpu }
     : { engine: WASM, reason: `${noGpu} and ${problem}` };
 }
 
-async function problemOf(name: EngineName, machine: Machine): Promise<string | null> {
+async function problemOf(
+  name: EngineName,
+  machine: Machine,
+): Promise<string | null> {
   switch (name) {
     case "webgpu":
       return await machine.adapter() ? null : "no GPU adapter was found";
@@ -68,14 +77,18 @@ async function problemOf(name: EngineName, machine: Machine): Promise<string | n
 
 const THIS_MACHINE: Machine = {
   async adapter() {
-    return await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" }) ?? null;
+    return await navigator.gpu?.requestAdapter({
+      powerPreference: "high-performance",
+    }) ?? null;
   },
   async nativeProblem() {
     try {
       await import("onnxruntime-node");
       return null;
     } catch (error) {
-      return `onnxruntime-node cannot be loaded (${(error as Error).message.split("\n")[0]})`;
+      return `onnxruntime-node cannot be loaded (${
+        (error as Error).message.split("\n")[0]
+      })`;
     }
   },
 };
@@ -89,5 +102,7 @@ function describe(adapter: GPUAdapter): string {
 export function isSoftware(adapter: GPUAdapter): boolean {
   const { description, device, vendor, isFallbackAdapter } = adapter.info;
   return isFallbackAdapter ||
-    /llvmpipe|lavapipe|swiftshader|basic render|software/i.test(`${description} ${device} ${vendor}`);
+    /llvmpipe|lavapipe|swiftshader|basic render|software/i.test(
+      `${description} ${device} ${vendor}`,
+    );
 }

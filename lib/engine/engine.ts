@@ -30,7 +30,9 @@ export interface EngineSession {
    *
    * @throws {Error} if the engine fails; the session's inputs are as they were.
    */
-  run(inputs: Readonly<Record<string, EngineTensor>>): Promise<Record<string, Float32Array>>;
+  run(
+    inputs: Readonly<Record<string, EngineTensor>>,
+  ): Promise<Record<string, Float32Array>>;
   /** Frees what the session holds. */
   release(): Promise<void>;
 }
@@ -42,5 +44,8 @@ export interface Engine {
   /** Tokens of a prompt that one run should take. */
   readonly chunk: number;
   /** Opens a graph. */
-  open(graph: DecoderGraph, options: { threads: number }): Promise<EngineSession>;
+  open(
+    graph: DecoderGraph,
+    options: { threads: number },
+  ): Promise<EngineSession>;
 }

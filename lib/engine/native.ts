@@ -9,7 +9,10 @@ export const NATIVE: Engine = {
   linear: { kind: "blocks", accuracyLevel: 4 },
   chunk: 64,
 
-  async open(graph: DecoderGraph, options: { threads: number }): Promise<EngineSession> {
+  async open(
+    graph: DecoderGraph,
+    options: { threads: number },
+  ): Promise<EngineSession> {
     const ort = await import("onnxruntime-node");
     const session = await ort.InferenceSession.create(graph.graph, {
       executionProviders: ["cpu"],

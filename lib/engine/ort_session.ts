@@ -34,7 +34,9 @@ export class OrtSession implements EngineSession {
   ): Promise<Record<string, Float32Array>> {
     const outputs = await this.#session.run(inputs as Record<string, Tensor>);
     return Object.fromEntries(
-      Object.entries(outputs).map(([name, tensor]) => [name, tensor.data as Float32Array]),
+      Object.entries(outputs).map((
+        [name, tensor],
+      ) => [name, tensor.data as Float32Array]),
     );
   }
 

@@ -10,7 +10,10 @@ export const WASM: Engine = {
   linear: { kind: "dense" },
   chunk: 64,
 
-  async open(graph: DecoderGraph, options: { threads: number }): Promise<EngineSession> {
+  async open(
+    graph: DecoderGraph,
+    options: { threads: number },
+  ): Promise<EngineSession> {
     const ort = await import("onnxruntime-web");
     ort.env.wasm.numThreads = options.threads;
     return openWeb(ort, graph, { executionProviders: ["wasm"] });
@@ -35,10 +38,16 @@ async function openWeb(
   graph: DecoderGraph,
   options: InferenceSession.SessionOptions,
 ): Promise<EngineSession> {
-  const session = await ort.InferenceSession.create(await Deno.readFile(graph.graph), {
-    ...options,
-    externalData: [{ path: graph.weightsName, data: await Deno.readFile(graph.weights) }],
-    logSeverityLevel: 3,
-  });
+  const session = await ort.InferenceSession.create(
+    await Deno.readFile(graph.graph),
+    {
+      ...options,
+      externalData: [{
+        path: graph.weightsName,
+        data: await Deno.readFile(graph.weights),
+      }],
+      logSeverityLevel: 3,
+    },
+  );
   return new OrtSession(ort, session);
 }

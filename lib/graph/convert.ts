@@ -47,7 +47,9 @@ export interface DecoderPlan {
  */
 export async function planDecoder(file: GgufFile): Promise<DecoderPlan> {
   const architecture = file.metadata.string("general.architecture");
-  const family = FAMILIES.find((family) => family.architectures.includes(architecture));
+  const family = FAMILIES.find((family) =>
+    family.architectures.includes(architecture)
+  );
   if (!family) {
     const known = FAMILIES.flatMap((family) => family.architectures).join(", ");
     throw new TypeError(
@@ -70,12 +72,17 @@ export async function openDecoderGraph(
   lowering: LinearLowering,
   directory: string,
 ): Promise<DecoderGraph> {
-  const kind = lowering.kind === "blocks" ? `blocks${lowering.accuracyLevel}` : lowering.kind;
+  const kind = lowering.kind === "blocks"
+    ? `blocks${lowering.accuracyLevel}`
+    : lowering.kind;
   const name = `${source.sha256.slice(0, 16)}-${kind}-v${CONVERTER_VERSION}`;
   const target = join(directory, name);
   if (!await exists(join(target, GRAPH))) {
     await Deno.mkdir(directory, { recursive: true });
-    const temporary = await Deno.makeTempDir({ dir: directory, prefix: `${name}.part-` });
+    const temporary = await Deno.makeTempDir({
+      dir: directory,
+      prefix: `${name}.part-`,
+    });
     try {
       await convert(source.file, source.plan, lowering, temporary);
       await moveInto(temporary, target);
@@ -84,7 +91,11 @@ export async function openDecoderGraph(
       throw error;
     }
   }
-  return { graph: join(target, GRAPH), weights: join(target, WEIGHTS), weightsName: WEIGHTS };
+  return {
+    graph: join(target, GRAPH),
+    weights: join(target, WEIGHTS),
+    weightsName: WEIGHTS,
+  };
 }
 
 async function convert(

@@ -76,10 +76,18 @@ export class GraphBuilder {
   }
 
   /** A small constant, kept in the graph; one of the same name is written once. */
-  constant(name: string, data: Float32Array | BigInt64Array, shape = [data.length]): string {
+  constant(
+    name: string,
+    data: Float32Array | BigInt64Array,
+    shape = [data.length],
+  ): string {
     if (!this.#initializers.has(name)) {
       const type = data instanceof Float32Array ? "float32" : "int64";
-      const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+      const rawData = new Uint8Array(
+        data.buffer,
+        data.byteOffset,
+        data.byteLength,
+      ).slice();
       this.#initializers.set(name, tensor(name, type, shape, { rawData }));
     }
     return name;
@@ -216,5 +224,9 @@ function attribute(name: string, value: Attribute): AttributeProto {
   if ("float" in value) {
     return create(AttributeProtoSchema, { name, type: 1, f: value.float });
   }
-  return create(AttributeProtoSchema, { name, type: 7, ints: value.map(BigInt) });
+  return create(AttributeProtoSchema, {
+    name,
+    type: 7,
+    ints: value.map(BigInt),
+  });
 }

@@ -31,7 +31,10 @@ export async function linears(
   matrices: Readonly<Record<string, Matrix>>,
 ): Promise<string[]> {
   const names = Object.keys(matrices);
-  const parts = names.map((name) => ({ name, ...form(lowering, matrices[name]!) }));
+  const parts = names.map((name) => ({
+    name,
+    ...form(lowering, matrices[name]!),
+  }));
   const sums = new BlockSums(graph, x, parts[0]!.cols);
   const outputs: string[] = [];
   while (parts.length > 0) {
@@ -43,7 +46,10 @@ export async function linears(
     if (group.length === 1) {
       outputs.push(y);
     } else {
-      const sizes = graph.int64(`${joined}.rows`, group.map((part) => part.rows));
+      const sizes = graph.int64(
+        `${joined}.rows`,
+        group.map((part) => part.rows),
+      );
       const halves = group.map((part) => `${part.name}.y`);
       graph.nodes("Split", halves, [y, sizes], { attributes: { axis: -1 } });
       outputs.push(...halves);
@@ -102,7 +108,12 @@ class BlockSums {
     if (made) return made;
     const { graph, x, cols } = this;
     const name = `${x}.sums${blockSize}`;
-    const shape = graph.int64(`blocks.${cols}/${blockSize}`, [0, 0, cols / blockSize, blockSize]);
+    const shape = graph.int64(`blocks.${cols}/${blockSize}`, [
+      0,
+      0,
+      cols / blockSize,
+      blockSize,
+    ]);
     const blocks = graph.node("Reshape", `${name}.blocks`, [x, shape]);
     graph.node("ReduceSum", name, [blocks, graph.int64("last_axis", [-1])], {
       attributes: { keepdims: 0 },
@@ -120,9 +131,13 @@ async function product(
   const { x, sums, group, name } = of;
   const rows = group.reduce((sum, part) => sum + part.rows, 0);
   const cols = group[0]!.cols;
-  const blocks = group.flatMap((part) => "blocks" in part.data ? [part.data.blocks] : []);
+  const blocks = group.flatMap((part) =>
+    "blocks" in part.data ? [part.data.blocks] : []
+  );
   if (blocks.length === 0) {
-    const columns = group.flatMap((part) => "matrix" in part.data ? [part.data.matrix] : []);
+    const columns = group.flatMap((part) =>
+      "matrix" in part.data ? [part.data.matrix] : []
+    );
     const weight = await graph.weight(
       `${name}.weight`,
       joinColumns(columns.map(matrixTransposed), cols),
@@ -140,7 +155,11 @@ async function product(
   const floats = (length: number) => new Float32Array(length);
   const scale = concat(blocks.map((part) => part.scale), floats);
   const scales = await graph.weight(`${name}.scale`, scale, [rows * perRow]);
-  const y = graph.node("MatMulNBits", offset ? `${name}.scaled` : name, [x, packed, scales], {
+  const y = graph.node("MatMulNBits", offset ? `${name}.scaled` : name, [
+    x,
+    packed,
+    scales,
+  ], {
     domain: MICROSOFT,
     attributes: {
       K: cols,
@@ -151,9 +170,16 @@ async function product(
     },
   });
   if (!offset) return y;
-  const offsets = transpose(concat(blocks.map((part) => part.offset!), floats), rows, perRow);
+  const offsets = transpose(
+    concat(blocks.map((part) => part.offset!), floats),
+    rows,
+    perRow,
+  );
   const weight = await graph.weight(`${name}.offset`, offsets, [perRow, rows]);
-  const shift = graph.node("MatMul", `${name}.shift`, [sums.of(blockSize), weight]);
+  const shift = graph.node("MatMul", `${name}.shift`, [
+    sums.of(blockSize),
+    weight,
+  ]);
   return graph.node("Add", name, [y, shift]);
 }
 
@@ -171,16 +197,25 @@ function concat<A extends Uint8Array | Float32Array>(
   return joined;
 }
 
-function transpose(values: Float32Array, rows: number, cols: number): Float32Array {
+function transpose(
+  values: Float32Array,
+  rows: number,
+  cols: number,
+): Float32Array {
   const transposed = new Float32Array(values.length);
   for (let r = 0; r < rows; r++) {
-    for (let c = 0; c < cols; c++) transposed[c * rows + r] = values[r * cols + c]!;
+    for (let c = 0; c < cols; c++) {
+      transposed[c * rows + r] = values[r * cols + c]!;
+    }
   }
   return transposed;
 }
 
 /** Joins matrices `[cols, rowsᵢ]` side by side. */
-function joinColumns(matrices: readonly Float32Array[], cols: number): Float32Array {
+function joinColumns(
+  matrices: readonly Float32Array[],
+  cols: number,
+): Float32Array {
   if (matrices.length === 1) return matrices[0]!;
   const rows = matrices.reduce((sum, matrix) => sum + matrix.length / cols, 0);
   const joined = new Float32Array(rows * cols);

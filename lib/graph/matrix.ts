@@ -32,7 +32,10 @@ export async function readMatrix(
 ): Promise<Matrix> {
   const info = file.tensors.get(name);
   const found = info ? `[${info.shape.join(", ")}]` : "missing";
-  if (!info || info.shape.length !== 2 || info.shape[0] !== shape.rows || info.shape[1] !== shape.cols) {
+  if (
+    !info || info.shape.length !== 2 || info.shape[0] !== shape.rows ||
+    info.shape[1] !== shape.cols
+  ) {
     throw new TypeError(
       `Cannot use tensor "${name}": [${shape.rows}, ${shape.cols}] is needed, it is ${found}`,
     );
@@ -53,7 +56,12 @@ export function reorderRows(matrix: Matrix, order: ArrayLike<number>): Matrix {
 
 /** The matrix as blocks of 4- or 8-bit integers, or `null` if its type is a float. */
 export function matrixBlocks(matrix: Matrix): AffineBlocks | null {
-  const blocks = toAffineBlocks(matrix.type, matrix.bytes, matrix.rows, matrix.cols);
+  const blocks = toAffineBlocks(
+    matrix.type,
+    matrix.bytes,
+    matrix.rows,
+    matrix.cols,
+  );
   if (!blocks || matrix.factor === 1) return blocks;
   return {
     ...blocks,
@@ -71,7 +79,9 @@ export function matrixTransposed(matrix: Matrix): Float32Array<ArrayBuffer> {
   for (let r0 = 0; r0 < rows; r0 += tile) {
     const r1 = Math.min(rows, r0 + tile);
     for (let c = 0; c < cols; c++) {
-      for (let r = r0; r < r1; r++) transposed[c * rows + r] = values[r * cols + c]! * factor;
+      for (let r = r0; r < r1; r++) {
+        transposed[c * rows + r] = values[r * cols + c]! * factor;
+      }
     }
   }
   return transposed;

@@ -37,9 +37,16 @@ export interface ModelFamily {
   /** Reads and checks the numbers. */
   readShape(file: GgufFile): Promise<DecoderShape>;
   /** Reads one layer's weights. */
-  readLayer(file: GgufFile, shape: DecoderShape, layer: number): Promise<LayerWeights>;
+  readLayer(
+    file: GgufFile,
+    shape: DecoderShape,
+    layer: number,
+  ): Promise<LayerWeights>;
   /** Reads the last norm, `[hidden]`, and the head, `[vocabulary, hidden]`. */
-  readHead(file: GgufFile, shape: DecoderShape): Promise<{ norm: Float32Array; head: Matrix }>;
+  readHead(
+    file: GgufFile,
+    shape: DecoderShape,
+  ): Promise<{ norm: Float32Array; head: Matrix }>;
   /** Name of the embedding table's tensor, `[vocabulary, hidden]`. */
   readonly embedding: string;
 }

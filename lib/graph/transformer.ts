@@ -25,7 +25,11 @@ export async function addTransformer(
 ): Promise<void> {
   const { file, family, shape } = source;
   const { hidden, rope } = shape;
-  const stream = graph.input("embeddings", "float32", ["batch", "chunk", hidden]);
+  const stream = graph.input("embeddings", "float32", [
+    "batch",
+    "chunk",
+    hidden,
+  ]);
   graph.input(CONTEXT.position, "int64", ["batch", "chunk"]);
   graph.input(CONTEXT.sinkPosition, "int64", ["batch", "chunk"]);
   graph.input(CONTEXT.cos, "float32", ["angles", rope.dimensions / 2]);
@@ -38,7 +42,11 @@ export async function addTransformer(
   let residual: Residual = { stream, added: null };
   for (let layer = 0; layer < shape.layers; layer++) {
     const weights = await family.readLayer(file, shape, layer);
-    residual = await addLayer(graph, { layer, weights, residual, shape, rows }, lowering);
+    residual = await addLayer(
+      graph,
+      { layer, weights, residual, shape, rows },
+      lowering,
+    );
   }
   const { norm, head } = await family.readHead(file, shape);
   const [normed] = addNorm(graph, "final_norm", norm, residual, shape);
@@ -116,7 +124,13 @@ async function addLayer(
     attributes: { alpha: float(1) },
   });
   const inner = graph.node("Mul", at("gated"), [active, up]);
-  const added = await linear(graph, lowering.linear, inner, at("down"), weights.down);
+  const added = await linear(
+    graph,
+    lowering.linear,
+    inner,
+    at("down"),
+    weights.down,
+  );
   return { stream: middle, added };
 }
 
@@ -128,10 +142,16 @@ function addNorm(
   residual: Residual,
   shape: DecoderShape,
 ): [normed: string, stream: string] {
-  const gamma = graph.constant(`${name}.weight`, weight as Float32Array<ArrayBuffer>);
+  const gamma = graph.constant(
+    `${name}.weight`,
+    weight as Float32Array<ArrayBuffer>,
+  );
   const epsilon = float(shape.rmsEpsilon);
   if (residual.added === null) {
-    const normed = graph.node("SimplifiedLayerNormalization", name, [residual.stream, gamma], {
+    const normed = graph.node("SimplifiedLayerNormalization", name, [
+      residual.stream,
+      gamma,
+    ], {
       attributes: { epsilon, axis: -1 },
     });
     return [normed, residual.stream];

@@ -74,7 +74,9 @@ export class SlotPool<Memory> {
     signal.addEventListener("abort", leave, { once: true });
     this.#waiting.push(waiter);
     this.#serve();
-    return waiter.lease.promise.finally(() => signal.removeEventListener("abort", leave));
+    return waiter.lease.promise.finally(() =>
+      signal.removeEventListener("abort", leave)
+    );
   }
 
   #serve(): void {
@@ -117,6 +119,7 @@ function choose<Memory>(
     if (value > bestScore) [best, bestScore] = [entry, value];
   }
   if (bestScore > 0) return [best, best.memory];
-  const order = (entry: Entry<Memory>) => entry.memory === null ? -1 : entry.released;
+  const order = (entry: Entry<Memory>) =>
+    entry.memory === null ? -1 : entry.released;
   return [idle.reduce((a, b) => order(b) < order(a) ? b : a), null];
 }

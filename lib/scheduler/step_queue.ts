@@ -40,7 +40,9 @@ export class StepQueue {
     signal.addEventListener("abort", leave, { once: true });
     this.#waiting.push(step);
     this.#start();
-    return step.done.promise.finally(() => signal.removeEventListener("abort", leave));
+    return step.done.promise.finally(() =>
+      signal.removeEventListener("abort", leave)
+    );
   }
 
   async #start(): Promise<void> {

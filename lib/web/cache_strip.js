@@ -55,7 +55,7 @@ function paint(canvas, cache) {
   const headCell = Math.floor(head * cells / capacity);
   for (let i = 0; i < cells; i++) {
     // With less room than tokens a cell stands for several; its first one speaks for it.
-    const slot = Math.floor(i * capacity / cells);
+    const slot = Math.ceil(i * capacity / cells);
     const { colour, alpha } = look(slot, { cache, head, colours });
     context.globalAlpha = alpha;
     context.fillStyle = i === headCell && head >= 0 ? colours.head : colour;

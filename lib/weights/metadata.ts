@@ -91,11 +91,6 @@ export class Metadata {
     return this.#values.has(key);
   }
 
-  /** The value as the file has it, `undefined` if it has none: for readers that check by themselves. */
-  value(key: string): unknown {
-    return this.#values.get(key);
-  }
-
   /** A finite number; 64-bit integers must be exact as a number. */
   number(key: string): number {
     return this.#required(key, "a number", asNumber);

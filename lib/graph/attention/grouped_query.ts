@@ -26,9 +26,27 @@ export class GroupedQueryAttention implements AttentionKind {
     this.projections = [heads * headDim, kvHeads * headDim, kvHeads * headDim];
     const row = { heads: kvHeads, width: headDim };
     this.tensors = [
-      { ...row, name: "sink_keys", rows: "keys", tokensLast: true, holds: "sinks" },
-      { ...row, name: "window_keys", rows: "keys", tokensLast: true, holds: "window" },
-      { ...row, name: "values", rows: "values", tokensLast: false, holds: "all" },
+      {
+        ...row,
+        name: "sink_keys",
+        rows: "keys",
+        tokensLast: true,
+        holds: "sinks",
+      },
+      {
+        ...row,
+        name: "window_keys",
+        rows: "keys",
+        tokensLast: true,
+        holds: "window",
+      },
+      {
+        ...row,
+        name: "values",
+        rows: "values",
+        tokensLast: false,
+        holds: "all",
+      },
     ];
   }
 
@@ -45,13 +63,31 @@ export class GroupedQueryAttention implements AttentionKind {
     ) as [string, string, string];
 
     const keyRows = this.#rotate(graph, at("key"), key, CONTEXT.position);
-    const windowQuery = this.#rotate(graph, at("window_query"), query, CONTEXT.position);
-    const sinkQuery = this.#rotate(graph, at("sink_query"), query, CONTEXT.sinkPosition);
+    const windowQuery = this.#rotate(
+      graph,
+      at("window_query"),
+      query,
+      CONTEXT.position,
+    );
+    const sinkQuery = this.#rotate(
+      graph,
+      at("sink_query"),
+      query,
+      CONTEXT.sinkPosition,
+    );
 
-    const grouped = graph.int64("grouped", [0, 0, kvHeads, heads / kvHeads, headDim]);
+    const grouped = graph.int64("grouped", [
+      0,
+      0,
+      kvHeads,
+      heads / kvHeads,
+      headDim,
+    ]);
     const single = graph.int64("single", [0, 0, kvHeads, 1, headDim]);
     const turn = (name: string, x: string, shape: string, perm: number[]) =>
-      graph.node("Transpose", at(name), [graph.node("Reshape", at(`${name}.heads`), [x, shape])], {
+      graph.node("Transpose", at(name), [
+        graph.node("Reshape", at(`${name}.heads`), [x, shape]),
+      ], {
         attributes: { perm },
       });
     const q = turn("q", windowQuery, grouped, [0, 2, 3, 1, 4]); // [B, kv, group, T, d]
@@ -59,15 +95,21 @@ export class GroupedQueryAttention implements AttentionKind {
     const k = turn("k", keyRows, single, [0, 2, 3, 4, 1]); // [B, kv, 1, d, T]
     const v = turn("v", value, single, [0, 2, 3, 1, 4]); // [B, kv, 1, T, d]
 
-    const product = (name: string, a: string, b: string) => graph.node("MatMul", at(name), [a, b]);
+    const product = (name: string, a: string, b: string) =>
+      graph.node("MatMul", at(name), [a, b]);
     const scores = graph.node("Concat", at("scores"), [
       product("sink_scores", qs, sinkKeys),
       product("window_scores", q, windowKeys),
       product("chunk_scores", q, k),
     ], { attributes: { axis: -1 } });
     const masked = graph.node("Add", at("masked"), [scores, CONTEXT.mask]);
-    const weights = graph.node("Softmax", at("weights"), [masked], { attributes: { axis: -1 } });
-    graph.nodes("Split", [at("stored_weights"), at("chunk_weights")], [weights, CONTEXT.split], {
+    const weights = graph.node("Softmax", at("weights"), [masked], {
+      attributes: { axis: -1 },
+    });
+    graph.nodes("Split", [at("stored_weights"), at("chunk_weights")], [
+      weights,
+      CONTEXT.split,
+    ], {
       attributes: { axis: -1 },
     });
     const mixed = graph.node("Add", at("mixed"), [
@@ -84,20 +126,36 @@ export class GroupedQueryAttention implements AttentionKind {
     };
   }
 
-  #rotate(graph: GraphBuilder, name: string, x: string, position: string): string {
+  #rotate(
+    graph: GraphBuilder,
+    name: string,
+    x: string,
+    position: string,
+  ): string {
     const { headDim, rope } = this.#shape;
     const partial: Record<string, number> = rope.dimensions === headDim ? {} : {
       rotary_embedding_dim: rope.dimensions,
-      num_heads: name.endsWith(".key") ? this.#shape.kvHeads : this.#shape.heads,
+      num_heads: name.endsWith(".key")
+        ? this.#shape.kvHeads
+        : this.#shape.heads,
     };
-    return graph.node("RotaryEmbedding", name, [x, position, CONTEXT.cos, CONTEXT.sin], {
+    return graph.node("RotaryEmbedding", name, [
+      x,
+      position,
+      CONTEXT.cos,
+      CONTEXT.sin,
+    ], {
       domain: MICROSOFT,
       attributes: partial,
     });
   }
 }
 
-function declareCache(graph: GraphBuilder, tensor: CacheTensor, layer: number): string {
+function declareCache(
+  graph: GraphBuilder,
+  tensor: CacheTensor,
+  layer: number,
+): string {
   const tokens = `${tensor.holds}_rows`;
   const shape = tensor.tokensLast
     ? ["batch", tensor.heads, 1, tensor.width, tokens]

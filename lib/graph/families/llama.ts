@@ -20,11 +20,14 @@ export const LLAMA: ModelFamily = {
 
   async readShape(file: GgufFile): Promise<DecoderShape> {
     const { metadata } = file;
-    const count = (key: string) => positive(`llama.${key}`, metadata.number(`llama.${key}`));
+    const count = (key: string) =>
+      positive(`llama.${key}`, metadata.number(`llama.${key}`));
     const hidden = count("embedding_length");
     const heads = count("attention.head_count");
-    const kvHeads = metadata.optionalNumber("llama.attention.head_count_kv") ?? heads;
-    const headDim = metadata.optionalNumber("llama.attention.key_length") ?? hidden / heads;
+    const kvHeads = metadata.optionalNumber("llama.attention.head_count_kv") ??
+      heads;
+    const headDim = metadata.optionalNumber("llama.attention.key_length") ??
+      hidden / heads;
     if (!Number.isInteger(headDim) || heads % kvHeads !== 0) {
       throw new TypeError(
         `Cannot build attention of ${heads} heads over ${kvHeads} of ${hidden} values: ` +
@@ -39,7 +42,10 @@ export const LLAMA: ModelFamily = {
       kvHeads: positive("llama.attention.head_count_kv", kvHeads),
       headDim,
       feedForward: count("feed_forward_length"),
-      vocabulary: positive(`rows of "${LLAMA.embedding}"`, embedding?.shape[0] ?? 0),
+      vocabulary: positive(
+        `rows of "${LLAMA.embedding}"`,
+        embedding?.shape[0] ?? 0,
+      ),
       rmsEpsilon: metadata.number("llama.attention.layer_norm_rms_epsilon"),
       contextLength: count("context_length"),
       rope: await readRope(file, headDim),
@@ -58,7 +64,10 @@ export const LLAMA: ModelFamily = {
       );
     return {
       attentionNorm: await readVector(file, name("attn_norm"), hidden),
-      query: { ...await rotated("attn_q", heads), factor: 1 / Math.sqrt(headDim) },
+      query: {
+        ...await rotated("attn_q", heads),
+        factor: 1 / Math.sqrt(headDim),
+      },
       key: await rotated("attn_k", kvHeads),
       value: await matrix("attn_v", kvHeads * headDim, hidden),
       attentionOutput: await matrix("attn_output", hidden, heads * headDim),
@@ -70,10 +79,15 @@ export const LLAMA: ModelFamily = {
   },
 
   async readHead(file, shape): Promise<{ norm: Float32Array; head: Matrix }> {
-    const name = file.tensors.has("output.weight") ? "output.weight" : LLAMA.embedding;
+    const name = file.tensors.has("output.weight")
+      ? "output.weight"
+      : LLAMA.embedding;
     return {
       norm: await readVector(file, "output_norm.weight", shape.hidden),
-      head: await readMatrix(file, name, { rows: shape.vocabulary, cols: shape.hidden }),
+      head: await readMatrix(file, name, {
+        rows: shape.vocabulary,
+        cols: shape.hidden,
+      }),
     };
   },
 };
@@ -101,7 +115,8 @@ async function readRope(file: GgufFile, headDim: number): Promise<RopeShape> {
         `"none", "linear" and Llama 3's factors are supported`,
     );
   }
-  const dimensions = metadata.optionalNumber("llama.rope.dimension_count") ?? headDim;
+  const dimensions = metadata.optionalNumber("llama.rope.dimension_count") ??
+    headDim;
   if (dimensions % 2 !== 0 || dimensions < 2 || dimensions > headDim) {
     throw new TypeError(
       `Cannot rotate ${dimensions} dimensions of ${headDim} ("llama.rope.dimension_count")`,
@@ -110,25 +125,35 @@ async function readRope(file: GgufFile, headDim: number): Promise<RopeShape> {
   return {
     dimensions,
     base: metadata.optionalNumber("llama.rope.freq_base") ?? 10_000,
-    scale: scaling === "linear" ? metadata.number("llama.rope.scaling.factor") : 1,
+    scale: scaling === "linear"
+      ? metadata.number("llama.rope.scaling.factor")
+      : 1,
     ...(file.tensors.has("rope_freqs.weight")
       ? { factors: await readVector(file, "rope_freqs.weight", dimensions / 2) }
       : {}),
   };
 }
 
-async function readVector(file: GgufFile, name: string, length: number): Promise<Float32Array> {
+async function readVector(
+  file: GgufFile,
+  name: string,
+  length: number,
+): Promise<Float32Array> {
   const info = file.tensors.get(name);
   if (!info || info.shape.length !== 1 || info.shape[0] !== length) {
     const found = info ? `[${info.shape.join(", ")}]` : "missing";
-    throw new TypeError(`Cannot use tensor "${name}": [${length}] is needed, it is ${found}`);
+    throw new TypeError(
+      `Cannot use tensor "${name}": [${length}] is needed, it is ${found}`,
+    );
   }
   return dequantize(info.type, await file.read(name), length);
 }
 
 function positive(what: string, value: number): number {
   if (!Number.isSafeInteger(value) || value < 1) {
-    throw new TypeError(`Cannot use ${what}: ${value} is no positive whole number`);
+    throw new TypeError(
+      `Cannot use ${what}: ${value} is no positive whole number`,
+    );
   }
   return value;
 }
