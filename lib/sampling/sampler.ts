@@ -39,8 +39,8 @@ export interface Sampler {
  * API, whose `top_p` and `temperature` these are, does not say. Each filter leaves at least one token.
  *
  * A temperature of 0 takes the largest logit after penalties and bias (of equals, the lowest id). A bias is a value
- * that is added, -100 too: as in OpenAI's API it "should" ban a token, and does so for any model whose logits
- * lie within 100 of each other less the cut of {@linkcode Candidates.fill}; greedy choices compare it like any value.
+ * that is added, -100 and 100 too: as OpenAI says of theirs, they should ban or force a token, and they do wherever
+ * logits lie within a few tens of each other. To forbid a token for certain, give it a logit of -Infinity.
  *
  * Without a seed, the generator's state is random; with one, the same logits, options and calls give the same tokens.
  * Each choice above temperature 0 takes one number from the generator, whatever the options.

@@ -110,6 +110,11 @@ Deno.test("of equally likely tokens the lowest ids are kept", () => {
   ]);
   assertEquals([...kept(candidatesOf(logits, { topK: 1 })).keys()], [1]);
   assertEquals([...kept(candidatesOf(logits, { topP: 1e-9 })).keys()], [1]);
+  const equal = new Array<number>(1000).fill(2);
+  assertEquals([...kept(candidatesOf(equal, { topK: 3 })).keys()], [0, 1, 2]);
+  for (const topP of [0, 1e-9]) {
+    assertEquals([...kept(candidatesOf(equal, { topP })).keys()], [0]);
+  }
 });
 
 Deno.test("the narrowest options keep one token, of large vocabularies too", () => {

@@ -1,0 +1,45 @@
+/** How much is measured. @module */
+
+/** Sizes of all measurements but the stream's length, which the command line says. */
+export interface Sizes {
+  readonly held: readonly number[];
+  readonly prefillRounds: number;
+  readonly decode: { readonly tokens: number; readonly rounds: number };
+  readonly cached: {
+    readonly prompt: number;
+    readonly tokens: number;
+    readonly rounds: number;
+  };
+  readonly recompute: {
+    readonly held: readonly number[];
+    readonly tokens: number;
+    readonly rounds: number;
+  };
+  readonly stream: { readonly every: number; readonly warmup: number };
+  readonly klTokens: number;
+  readonly peerTurns: number;
+}
+
+/** Sizes whose figures mean something. */
+export const FULL: Sizes = {
+  held: [512, 2048],
+  prefillRounds: 5,
+  decode: { tokens: 48, rounds: 7 },
+  cached: { prompt: 16, tokens: 256, rounds: 3 },
+  recompute: { held: [256, 1024], tokens: 16, rounds: 5 },
+  stream: { every: 1000, warmup: 2000 },
+  klTokens: 512,
+  peerTurns: 3,
+};
+
+/** Sizes that only show that all works. */
+export const QUICK: Sizes = {
+  held: [128],
+  prefillRounds: 3,
+  decode: { tokens: 8, rounds: 3 },
+  cached: { prompt: 16, tokens: 16, rounds: 1 },
+  recompute: { held: [128], tokens: 8, rounds: 3 },
+  stream: { every: 100, warmup: 200 },
+  klTokens: 128,
+  peerTurns: 1,
+};

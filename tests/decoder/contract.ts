@@ -1,0 +1,237 @@
+/**
+ * What every engine's decoder must do (the cache contract, points 1 to 6 and 8), against the
+ * reference in f64.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { SinkWindow } from "../../lib/cache/sink_window.ts";
+import type { Engine } from "../../lib/engine/engine.ts";
+import { DecoderReference } from "../reference/decoder_reference.ts";
+import {
+  randomTokens,
+  type SmallModelOptions,
+  writeSmallModel,
+} from "../reference/small_model.ts";
+import { appendAll, assertLogits, openSmallDecoder } from "./open.ts";
+import { RecordingSession } from "./recording_session.ts";
+
+/** How far an engine is tested. */
+export interface ContractOptions {
+  /** Why the engine cannot be tested here; `null` if it can. */
+  readonly absent?: string | null;
+  /** Tokens past capacity of the long run, one by one. */
+  readonly long: number;
+  /** Tokens of the other runs. */
+  readonly short: number;
+  /** Largest rounding error of a logit; logits are of order 5. */
+  readonly tolerance: number;
+}
+
+const POLICY = new SinkWindow(4, 13);
+const LAYOUT = { sinkRows: 4, windowRows: 13 };
+
+const SHAPES: Record<string, Partial<SmallModelOptions>> = {
+  "grouped queries": {},
+  "one key head, tied head": { kvHeads: 1, tied: true },
+  "a key head per query head, rope_freqs": { kvHeads: 4, ropeFactors: true },
+  "half of each head rotated": { ropeDimensions: 8 },
+  "linear scaling, three layers": { layers: 3, ropeScale: 4, ropeBase: 500_000 },
+};
+
+/** Adds the tests of one engine. */
+export function contractTests(engine: Engine, options: ContractOptions): void {
+  const { long, short, tolerance } = options;
+  const test = (name: string, fn: () => Promise<void>) =>
+    Deno.test({
+      name: `${engine.name} decoder ${name}`,
+      ignore: typeof options.absent === "string",
+      fn,
+    });
+  const limit = POLICY.chunkLimit.bind(POLICY);
+
+  for (const [shape, changes] of Object.entries(SHAPES)) {
+    test(`gives the reference's logits in chunks of any size: ${shape}`, async () => {
+      await using model = await writeSmallModel(changes);
+      await using decoder = await openSmallDecoder(engine, model, { layout: LAYOUT });
+      const tokens = randomTokens(short);
+      const expected = (await DecoderReference.read(model.path)).start(POLICY).appendAll(tokens);
+      for (const size of [1, 7, 64, Infinity]) {
+        decoder.open(0, POLICY);
+        const actual = await appendAll(decoder, tokens, { size, limit });
+        assertLogits(actual, expected, tolerance, `${engine.name}, ${shape}, chunks of ${size}`);
+      }
+    });
+  }
+
+  test(`gives the reference's logits for ${long} tokens past capacity`, async () => {
+    await using model = await writeSmallModel();
+    await using decoder = await openSmallDecoder(engine, model, { layout: LAYOUT });
+    const tokens = randomTokens(POLICY.capacity + long);
+    const expected = (await DecoderReference.read(model.path)).start(POLICY).appendAll(tokens);
+    decoder.open(0, POLICY);
+    const actual = await appendAll(decoder, tokens, { size: 1 });
+    assertLogits(actual, expected, tolerance, `${engine.name}, ${long} past capacity`);
+  });
+
+  for (const [sinks, window] of [[0, 13], [1, 13], [4, 1], [0, 1], [3, 2], [2, 9]] as const) {
+    test(`keeps to a policy smaller than its slot: ${sinks} sinks, window ${window}`, async () => {
+      await using model = await writeSmallModel();
+      await using decoder = await openSmallDecoder(engine, model, { layout: LAYOUT });
+      const policy = new SinkWindow(sinks, window);
+      const tokens = randomTokens(short);
+      const expected = (await DecoderReference.read(model.path)).start(policy).appendAll(tokens);
+      for (const size of [1, 5, Infinity]) {
+        decoder.open(0, policy);
+        const limit = policy.chunkLimit.bind(policy);
+        const actual = await appendAll(decoder, tokens, { size, limit });
+        assertLogits(actual, expected, tolerance, `${engine.name}, ${sinks} + ${window} by ${size}`);
+      }
+    });
+  }
+
+  test("attends all tokens until capacity is reached", async () => {
+    await using model = await writeSmallModel();
+    await using decoder = await openSmallDecoder(engine, model, { layout: LAYOUT });
+    const tokens = randomTokens(POLICY.capacity);
+    const full = { sinks: 0, window: Infinity };
+    const expected = (await DecoderReference.read(model.path)).start(full).appendAll(tokens);
+    for (const size of [1, 3, Infinity]) {
+      decoder.open(0, POLICY);
+      assertLogits(await appendAll(decoder, tokens, { size }), expected, tolerance);
+    }
+  });
+
+  test("gives the same bits whoever was in the slot and whoever steps in between", async () => {
+    await using model = await writeSmallModel();
+    const [tokens, others] = [randomTokens(40), randomTokens(60, undefined, 8)];
+    await using alone = await openSmallDecoder(engine, model, { layout: LAYOUT });
+    alone.open(0, POLICY);
+    const expected = await appendAll(alone, tokens, { size: 2 });
+
+    await using shared = await openSmallDecoder(engine, model, { layout: LAYOUT, slots: 3 });
+    for (const slot of [0, 1, 2]) {
+      shared.open(slot, POLICY);
+      await appendAll(shared, others, { size: 30, slot, limit });
+    }
+    shared.open(1, POLICY);
+    const actual: Float32Array[] = [];
+    for (let at = 0; at < tokens.length; at += 2) {
+      const rows = await shared.run([
+        { slot: 0, tokens: [others[at]!], logits: 1 },
+        { slot: 1, tokens: tokens.slice(at, at + 2), logits: 2 },
+        { slot: 2, tokens: others.slice(at, at + 3), logits: 0 },
+      ]);
+      for (const row of [0, 1]) {
+        actual.push(rows[1]!.subarray(row * shared.vocabulary, (row + 1) * shared.vocabulary));
+      }
+    }
+    assertLogits(actual, expected, 0);
+    assertEquals(shared.seen(0), others.length + tokens.length / 2);
+  });
+
+  test("keeps its memory, and writes one row of it for a token", async () => {
+    await using model = await writeSmallModel();
+    let session!: RecordingSession;
+    const wrap = (inner: ConstructorParameters<typeof RecordingSession>[0]) =>
+      session = new RecordingSession(inner);
+    await using decoder = await openSmallDecoder(engine, model, { layout: LAYOUT, slots: 2, wrap });
+    const caches = session.tensors.slice();
+    const bytes = caches.reduce((sum, { data }) => sum + data.byteLength, 0);
+    assertEquals([decoder.cacheBytes, 2 * decoder.slotBytes], [bytes, bytes]);
+    assertEquals(decoder.slotBytes, 2 * 17 * 2 * 2 * 16 * 4); // layers, tokens, k and v, heads, d, f32
+    decoder.open(1, POLICY);
+    let bound: Record<string, unknown> | undefined;
+    for (const [p, token] of randomTokens(2 * POLICY.capacity + 3).entries()) {
+      const before = caches.map(({ data }) => data.slice() as Float32Array);
+      await decoder.run([{ slot: 1, tokens: [token], logits: 0 }]);
+      const isCache = (name: string) => /_\d+$/.test(name);
+      const now = Object.fromEntries(Object.entries(session.inputs).filter(([n]) => isCache(n)));
+      bound ??= now;
+      for (const name of Object.keys(bound)) assert(bound[name] === now[name], `${name} is new`);
+      let changed = 0;
+      for (const [i, { data }] of caches.entries()) {
+        changed += before[i]!.reduce((sum, x, j) => sum + Number(x !== data[j]), 0);
+      }
+      assertEquals(changed, 2 * 2 * 2 * 16, `values that token ${p} wrote`);
+      assertEquals(decoder.cacheBytes, bytes);
+    }
+  });
+
+  test("refuses a policy that does not fit, and leaves the slot as it was", async () => {
+    await using model = await writeSmallModel();
+    await using decoder = await openSmallDecoder(engine, model, { layout: LAYOUT });
+    const tokens = randomTokens(30);
+    const expected = (await DecoderReference.read(model.path)).start(POLICY).appendAll(tokens);
+    decoder.open(0, POLICY);
+    const first = await appendAll(decoder, tokens.slice(0, 25), { size: 1 });
+    assertThrows(() => decoder.open(0, new SinkWindow(5, 1)), RangeError, "5 sinks");
+    assertThrows(() => decoder.open(0, new SinkWindow(0, 14)), RangeError, "14 tokens");
+    assertThrows(() => decoder.open(1, POLICY), RangeError, "slot 1");
+    const rest = await appendAll(decoder, tokens.slice(25), { size: 1 });
+    assertLogits([...first, ...rest], expected, tolerance);
+  });
+
+  test("changes nothing if a run fails or is refused", async () => {
+    await using model = await writeSmallModel();
+    let session!: RecordingSession;
+    const wrap = (inner: ConstructorParameters<typeof RecordingSession>[0]) =>
+      session = new RecordingSession(inner);
+    const opened = { layout: LAYOUT, slots: 2, chunk: 20, wrap };
+    await using decoder = await openSmallDecoder(engine, model, opened);
+    const tokens = randomTokens(30);
+    const expected = (await DecoderReference.read(model.path)).start(POLICY).appendAll(tokens);
+    decoder.open(0, POLICY);
+    const first = await appendAll(decoder, tokens.slice(0, 25), { size: 1 });
+    const run = (chunk: number[], slot = 0) => () =>
+      decoder.run([{ slot, tokens: chunk, logits: 1 }]);
+    session.failAfter = 0;
+    await assertRejects(run([1, 2, 3]), Error, "on purpose");
+    session.failAfter = Infinity;
+    await assertRejects(run([]), RangeError, "0 tokens");
+    await assertRejects(run(randomTokens(21)), RangeError, "21 tokens");
+    await assertRejects(run([1, 96]), RangeError, "token 96");
+    await assertRejects(run([1, -1]), RangeError, "token -1");
+    await assertRejects(run([1], 1), RangeError, "not open");
+    assertEquals(decoder.seen(0), 25);
+    const rest = await appendAll(decoder, tokens.slice(25), { size: 1 });
+    assertLogits([...first, ...rest], expected, tolerance);
+  });
+
+  test("refuses a chunk that reads sinks and reaches past capacity", async () => {
+    await using model = await writeSmallModel();
+    await using decoder = await openSmallDecoder(engine, model, { layout: LAYOUT });
+    decoder.open(0, POLICY);
+    const run = (count: number) => () =>
+      decoder.run([{ slot: 0, tokens: randomTokens(count), logits: 0 }]);
+    await assertRejects(run(18), RangeError, "1 to 17");
+    await run(3)();
+    await assertRejects(run(15), RangeError, "1 to 14");
+    await run(14)();
+    await run(200)();
+    assertEquals(decoder.seen(0), 217);
+  });
+
+  test("goes on from where it is rewound to, as long as it holds all of it", async () => {
+    await using model = await writeSmallModel();
+    await using decoder = await openSmallDecoder(engine, model, { layout: LAYOUT });
+    const reference = await DecoderReference.read(model.path);
+    const [before, left] = [randomTokens(17), randomTokens(30, undefined, 9)];
+    for (const count of [0, 2, 9, 17]) {
+      decoder.open(0, POLICY);
+      await appendAll(decoder, before, { size: 4 });
+      decoder.rewind(0, count);
+      assertEquals(decoder.seen(0), count);
+      const expected = reference.start(POLICY);
+      expected.appendAll(before.slice(0, count));
+      const actual = await appendAll(decoder, left, { size: 4, limit });
+      assertLogits(actual, expected.appendAll(left), tolerance, `rewound to ${count}`);
+    }
+    const seen = decoder.seen(0);
+    decoder.rewind(0, seen);
+    for (const count of [0, seen - 1, seen + 1, -1, 0.5]) {
+      assertThrows(() => decoder.rewind(0, count), RangeError, "Cannot rewind");
+      assertEquals(decoder.seen(0), seen);
+    }
+  });
+}
