@@ -23,10 +23,12 @@ async function main(args: readonly string[]): Promise<number> {
   }
   try {
     const config = readConfig();
+    await checkFiles(options);
     const report = await measureAll({
       ...config,
       engine: options.engine ?? config.engine,
     }, options);
+    for (const note of report.notes) console.error(`Not measured: ${note}`);
     if (options.json) {
       await Deno.writeTextFile(
         options.json,
@@ -38,6 +40,13 @@ async function main(args: readonly string[]): Promise<number> {
     console.error((error as Error).message);
     return 1;
   }
+}
+
+/** Fails now rather than after an hour of measuring. */
+async function checkFiles({ text, json }: BenchOptions): Promise<void> {
+  if (text !== undefined) await Deno.stat(text);
+  if (json === undefined) return;
+  using _file = await Deno.open(json, { create: true, append: true });
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -5,11 +5,8 @@ import type { Config } from "../lib/config.ts";
 import { type BenchModel, openBenchModel, SINKS } from "./bench_model.ts";
 import { describeMachine } from "./machine.ts";
 import { measureCached } from "./measurements/cached.ts";
-import {
-  installPeers,
-  measureKlOf,
-  measurePeers,
-} from "./measurements/peers.ts";
+import { measureKlOf } from "./measurements/kl.ts";
+import { installPeers, measurePeers } from "./measurements/peers.ts";
 import { measureRecompute } from "./measurements/recompute.ts";
 import { measureDecode, measurePrefill } from "./measurements/speed.ts";
 import { measureStream } from "./measurements/stream.ts";
@@ -33,6 +30,8 @@ const KL_DIRECTORY = fileURLToPath(new URL("out/kl", import.meta.url));
 
 /** What a measurement is made from. */
 interface Bench {
+  /** Takes a result as text, as soon as it is there. */
+  readonly print: (text: string) => void;
   readonly model: BenchModel;
   readonly options: BenchOptions;
   readonly sizes: Sizes;
@@ -107,7 +106,7 @@ async function measureOne<Name extends keyof ResultOf>(
   try {
     const result: ResultOf[Name] = await MEASURE[name](bench);
     results[name] = result;
-    console.log(`\n${renderResult(name, result)}`);
+    bench.print(`\n${renderResult(name, result)}`);
   } catch (error) {
     bench.notes.push(`${name}: ${(error as Error).message}`);
   }
@@ -121,19 +120,21 @@ async function measureOne<Name extends keyof ResultOf>(
 export async function measureAll(
   config: Config,
   options: BenchOptions,
+  print: (text: string) => void = console.log,
 ): Promise<BenchReport> {
   const model = await openBenchModel(config);
   const machine = describeMachine(model);
   const { quick } = options;
   const bench: Bench = {
+    print,
     model,
     options,
     sizes: quick ? QUICK : FULL,
     notes: [],
   };
-  console.log(renderMachine(machine));
+  print(renderMachine(machine));
   if (quick) {
-    console.log("Quick: sizes are too small for the figures to mean anything.");
+    print("Quick: sizes are too small for the figures to mean anything.");
   }
   const results: Results = {};
   try {
@@ -141,7 +142,6 @@ export async function measureAll(
   } finally {
     await model.release();
   }
-  for (const note of bench.notes) console.error(`Not measured: ${note}`);
   return { schema: 1, machine, quick, results, notes: bench.notes };
 }
 
