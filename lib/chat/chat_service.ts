@@ -100,8 +100,10 @@ export class ChatService implements ChatModel {
           memory.log.tokens <= memory.policy.capacity,
         )
         : NOTHING;
+    // What is kept less what is forgotten: all chats begin alike, and one that shares no more than
+    // that with another must not take its slot.
     const lease = await this.#slots.acquire(
-      (memory) => overlap(memory).tokens,
+      (memory) => 2 * overlap(memory).tokens - memory.log.tokens,
       signal,
     );
     const { slot, memory } = lease;

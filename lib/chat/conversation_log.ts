@@ -99,8 +99,9 @@ export class ConversationLog {
     ) ?? NONE;
   }
 
-  /** Forgets what lies behind a joint that {@linkcode overlap} gave. */
+  /** Forgets what lies behind a joint that {@linkcode overlap} gave, an unfinished character too. */
   rewind(to: Overlap): void {
+    this.#utf8 = new Utf8Stream();
     this.#text = this.#text.slice(0, to.length);
     this.#tokens = to.tokens;
     while (this.#joints.length > 0 && this.#joints.at(-1)!.length > to.length) {
@@ -126,8 +127,11 @@ const MARK = "\uDC00"; // how a control token begins in canonical text
 /** Whether tokens never join across this point of a prompt, and something follows it. */
 function isJoint(prompt: string, length: number): boolean {
   if (length >= prompt.length) return false;
+  // Behind a high surrogate, a mark is the second half of a character (U+10000 for one).
   return prompt[length] === MARK ||
-    /\uDC00\d+;$/.test(prompt.slice(Math.max(0, length - 12), length));
+    /(?<![\uD800-\uDBFF])\uDC00\d{1,10};$/.test(
+      prompt.slice(Math.max(0, length - 13), length),
+    );
 }
 
 function commonPrefix(a: string, b: string): number {

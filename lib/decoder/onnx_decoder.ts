@@ -93,7 +93,8 @@ export class OnnxDecoder implements Decoder {
   rewind(slot: number, count: number): void {
     const place = this.#place(slot);
     const { policy, seen } = place;
-    if (!policy || count > seen || (count < seen && seen > policy.capacity)) {
+    const whole = Number.isInteger(count) && count >= 0 && count <= seen;
+    if (!policy || !whole || (count < seen && seen > policy.capacity)) {
       throw new RangeError(
         `Cannot rewind slot ${slot} to ${count} tokens: it has seen ${seen} and ` +
           `keeps all of them only up to ${policy?.capacity ?? 0}`,
@@ -103,34 +104,70 @@ export class OnnxDecoder implements Decoder {
   }
 
   async run(chunks: readonly DecodeChunk[]): Promise<Float32Array[]> {
-    const logits: Float32Array[] = [];
-    for (const chunk of chunks) logits.push(await this.#append(chunk));
-    return logits;
+    this.#check(chunks);
+    const outputs: Record<string, Float32Array>[] = [];
+    for (const chunk of chunks) outputs.push(await this.#compute(chunk));
+    // Only now, that nothing can fail any more, do slots change.
+    return chunks.map((chunk, i) => this.#append(chunk, outputs[i]!));
   }
 
   async release(): Promise<void> {
     await this.#session.release();
   }
 
-  async #append(chunk: DecodeChunk): Promise<Float32Array> {
+  /** Throws unless all chunks can be appended in one run. */
+  #check(chunks: readonly DecodeChunk[]): void {
+    const slots = new Set<number>();
+    for (const { slot, tokens, logits } of chunks) {
+      const { policy, seen } = this.#place(slot);
+      if (!policy) {
+        throw new RangeError(`Cannot append to slot ${slot}: it is not open`);
+      }
+      if (slots.has(slot)) {
+        throw new RangeError(`Cannot append to slot ${slot} twice in one run`);
+      }
+      slots.add(slot);
+      const limit = Math.min(this.chunk, policy.chunkLimit(seen));
+      if (tokens.length < 1 || tokens.length > limit) {
+        throw new RangeError(
+          `Cannot append ${tokens.length} tokens to slot ${slot}: 1 to ${limit} fit one run`,
+        );
+      }
+      if (!Number.isInteger(logits) || logits < 0 || logits > tokens.length) {
+        throw new RangeError(
+          `Cannot give logits of ${logits} tokens of ${tokens.length}`,
+        );
+      }
+    }
+  }
+
+  async #compute(chunk: DecodeChunk): Promise<Record<string, Float32Array>> {
+    const { policy, seen, cache } = this.#place(chunk.slot);
+    const outputs = await this.#session.run({
+      ...cache,
+      ...this.#inputs(chunk, policy!, seen),
+    });
+    // A hidden row still counts, with weight 0, and 0 · NaN is NaN: none may ever enter a cache.
+    for (
+      const rows of new Set(this.#memory.tensors.map((tensor) => tensor.rows))
+    ) {
+      if (!allFinite(outputs[rows]!)) {
+        throw new Error(
+          `The engine gave "${rows}" of slot ${chunk.slot} that are no numbers`,
+        );
+      }
+    }
+    return outputs;
+  }
+
+  #append(
+    chunk: DecodeChunk,
+    outputs: Record<string, Float32Array>,
+  ): Float32Array {
     const { slot, tokens } = chunk;
     const place = this.#place(slot);
-    const { policy, seen } = place;
-    if (!policy) {
-      throw new RangeError(`Cannot append to slot ${slot}: it is not open`);
-    }
-    const limit = Math.min(this.chunk, policy.chunkLimit(seen));
-    if (tokens.length < 1 || tokens.length > limit) {
-      throw new RangeError(
-        `Cannot append ${tokens.length} tokens to slot ${slot}: 1 to ${limit} fit one run`,
-      );
-    }
-    const outputs = await this.#session.run({
-      ...place.cache,
-      ...this.#inputs(chunk, policy, seen),
-    });
     for (let t = 0; t < tokens.length; t++) {
-      this.#memory.write(slot, policy.place(seen + t), outputs, t);
+      this.#memory.write(slot, place.policy!.place(place.seen + t), outputs, t);
     }
     place.seen += tokens.length;
     return chunk.logits === 0 ? new Float32Array(0) : outputs.logits!;
@@ -219,4 +256,10 @@ export class OnnxDecoder implements Decoder {
     }
     return place;
   }
+}
+
+function allFinite(values: Float32Array): boolean {
+  let sum = 0; // f64: finite f32 values cannot make it overflow
+  for (let i = 0; i < values.length; i++) sum += values[i]!;
+  return Number.isFinite(sum);
 }

@@ -4,7 +4,7 @@
  *
  * Inputs: `embeddings` f32 `[batch, chunk, hidden]`, {@linkcode CONTEXT}'s, `logit_tokens` int64
  * `[tokens]` (indices into batch × chunk whose logits are wanted) and each layer's cache tensors.
- * Outputs: `logits` f32 `[tokens, vocabulary]` and, for each kind of row, f32
+ * Outputs: `logits` f32 `[1, tokens, vocabulary]` and, for each kind of row, f32
  * `[batch, chunk, layers × heads × width]`: few and small, since every value that crosses into
  * JavaScript costs.
  *
@@ -52,13 +52,13 @@ export async function addTransformer(
   const [normed] = addNorm(graph, "final_norm", norm, residual, shape);
   const tokens = graph.node("Reshape", "final_norm.tokens", [
     normed,
-    graph.int64("flat_tokens", [-1, hidden]),
+    graph.int64("flat_tokens", [1, -1, hidden]),
   ]);
   const wanted = graph.node("Gather", "wanted", [tokens, "logit_tokens"], {
-    attributes: { axis: 0 },
+    attributes: { axis: 1 },
   });
   const logits = await linear(graph, lowering.linear, wanted, "logits", head);
-  graph.output(logits, "float32", ["tokens", shape.vocabulary]);
+  graph.output(logits, "float32", [1, "tokens", shape.vocabulary]);
   for (const [name, parts] of rows) {
     graph.node("Concat", name, parts, { attributes: { axis: -1 } });
     graph.output(name, "float32", ["batch", "chunk", `${name}_width`]);

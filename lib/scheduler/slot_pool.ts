@@ -1,6 +1,7 @@
 /**
  * Who has which slot. A conversation that goes on finds the slot that remembers it; any other gets
- * one never used, else the one idle for longest; while all are busy, requests wait in line.
+ * one never used, else the one idle for longest, so that no stranger takes a slot from a
+ * conversation while there is another; while all are busy, requests wait in line.
  *
  * @module
  */
@@ -17,7 +18,7 @@ interface Entry<Memory> {
 /** A slot on loan. */
 export interface Lease<Memory> {
   readonly slot: number;
-  /** What the slot remembers, `null` if it is new or another conversation's. */
+  /** What the slot remembers, maybe of another conversation; `null` if nothing. */
   readonly memory: Memory | null;
   /** Gives the slot back with what to remember; `null` forgets. Later calls do nothing. */
   release(memory: Memory | null): void;
@@ -56,7 +57,8 @@ export class SlotPool<Memory> {
   /**
    * Lends a slot, when one is idle and all earlier requests have theirs.
    *
-   * @param score how much of a remembered conversation this request can use; 0 is nothing
+   * @param score what a remembered conversation is worth to this request; a slot is taken for what
+   * it remembers only above 0
    * @param signal leaves the line
    */
   acquire(
@@ -121,5 +123,6 @@ function choose<Memory>(
   if (bestScore > 0) return [best, best.memory];
   const order = (entry: Entry<Memory>) =>
     entry.memory === null ? -1 : entry.released;
-  return [idle.reduce((a, b) => order(b) < order(a) ? b : a), null];
+  const entry = idle.reduce((a, b) => order(b) < order(a) ? b : a);
+  return [entry, entry.memory];
 }

@@ -37,8 +37,14 @@ export async function openSmallDecoder(
   const graph = await openDecoderGraph(source, engine.linear, model.directory);
   const session = wrap(await engine.open(graph, { threads: 1 }));
   const embeddings = await EmbeddingTable.read(file, plan.family.embedding);
-  const decoder = new OnnxDecoder({ plan, session, embeddings }, { layout, slots, chunk });
-  return Object.assign(decoder, { [Symbol.asyncDispose]: () => decoder.release() });
+  const decoder = new OnnxDecoder({ plan, session, embeddings }, {
+    layout,
+    slots,
+    chunk,
+  });
+  return Object.assign(decoder, {
+    [Symbol.asyncDispose]: () => decoder.release(),
+  });
 }
 
 /** Appends tokens in chunks of `size`, each cut to the policy's limit; gives the logits of each token. */
@@ -50,10 +56,19 @@ export async function appendAll(
   const { size, slot = 0, limit = () => Infinity } = options;
   const logits: Float32Array[] = [];
   for (let at = 0; at < tokens.length;) {
-    const chunk = tokens.slice(at, at + Math.min(size, limit(decoder.seen(slot))));
-    const [rows] = await decoder.run([{ slot, tokens: chunk, logits: chunk.length }]);
+    const chunk = tokens.slice(
+      at,
+      at + Math.min(size, limit(decoder.seen(slot))),
+    );
+    const [rows] = await decoder.run([{
+      slot,
+      tokens: chunk,
+      logits: chunk.length,
+    }]);
     for (let t = 0; t < chunk.length; t++) {
-      logits.push(rows!.subarray(t * decoder.vocabulary, (t + 1) * decoder.vocabulary));
+      logits.push(
+        rows!.subarray(t * decoder.vocabulary, (t + 1) * decoder.vocabulary),
+      );
     }
     at += chunk.length;
   }
@@ -77,6 +92,17 @@ export function largestDifference(
   return most;
 }
 
+/** Root mean square of the difference of two lists of logits. */
+export function rmsDifference(
+  a: readonly ArrayLike<number>[],
+  b: readonly ArrayLike<number>[],
+): number {
+  const squares = a.flatMap((x, i) =>
+    Array.from(x, (value, j) => (value - b[i]![j]!) ** 2)
+  );
+  return Math.sqrt(squares.reduce((sum, x) => sum + x, 0) / squares.length);
+}
+
 /** Throws unless all logits are within `tolerance`. */
 export function assertLogits(
   actual: readonly ArrayLike<number>[],
@@ -85,6 +111,11 @@ export function assertLogits(
   what = "logits",
 ): void {
   const most = largestDifference(actual, expected);
-  if (Deno.env.has("EVERSTREAM_SHOW_ERRORS")) console.log(`${what}: off by ${most.toExponential(1)}`);
-  assert(most <= tolerance, `${what}: off by ${most}, at most ${tolerance} is rounding`);
+  if (Deno.env.has("EVERSTREAM_SHOW_ERRORS")) {
+    console.log(`${what}: off by ${most.toExponential(1)}`);
+  }
+  assert(
+    most <= tolerance,
+    `${what}: off by ${most}, at most ${tolerance} is rounding`,
+  );
 }

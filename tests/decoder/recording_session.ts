@@ -3,7 +3,11 @@
  *
  * @module
  */
-import type { EngineSession, EngineTensor, TensorData } from "../../lib/engine/engine.ts";
+import type {
+  EngineSession,
+  EngineTensor,
+  TensorData,
+} from "../../lib/engine/engine.ts";
 
 /** A value with the memory behind it. */
 export interface RecordedTensor extends EngineTensor {
@@ -53,7 +57,9 @@ export class EmptySession implements EngineSession {
   readonly #vocabulary: number;
   readonly #value: () => number;
 
-  constructor(of: { rowWidth: number; vocabulary: number; value?: () => number }) {
+  constructor(
+    of: { rowWidth: number; vocabulary: number; value?: () => number },
+  ) {
     this.#rowWidth = of.rowWidth;
     this.#vocabulary = of.vocabulary;
     this.#value = of.value ?? (() => 0);
@@ -63,11 +69,14 @@ export class EmptySession implements EngineSession {
     return { data, dims };
   }
 
-  run(inputs: Readonly<Record<string, EngineTensor>>): Promise<Record<string, Float32Array>> {
+  run(
+    inputs: Readonly<Record<string, EngineTensor>>,
+  ): Promise<Record<string, Float32Array>> {
     this.inputs = inputs as Record<string, RecordedTensor>;
     const tokens = this.inputs.embeddings!.dims[1]!;
     const wanted = this.inputs.logit_tokens!.dims[0]!;
-    const rows = () => new Float32Array(tokens * this.#rowWidth).fill(this.#value());
+    const rows = () =>
+      new Float32Array(tokens * this.#rowWidth).fill(this.#value());
     return Promise.resolve({
       logits: new Float32Array(wanted * this.#vocabulary),
       keys: rows(),

@@ -74,19 +74,34 @@ export class DecoderReference {
       });
     }
     const embedding = await tensor("token_embd");
-    const head = file.tensors.has("output.weight") ? await tensor("output") : embedding;
+    const head = file.tensors.has("output.weight")
+      ? await tensor("output")
+      : embedding;
     const ends = { embedding, norm: await tensor("output_norm"), head };
     return new DecoderReference(await readNumbers(file), layers, ends);
   }
 
   /** Begins a conversation; a window of `Infinity` is full attention. */
   start(policy: { sinks: number; window: number }): ReferenceConversation {
-    return new ReferenceConversation(policy, this.#layers.length, (token, attend) => {
-      const { hidden } = this.#numbers;
-      const x = this.#embedding.slice(token * hidden, (token + 1) * hidden);
-      for (const [i, layer] of this.#layers.entries()) this.#addLayer(x, layer, attend[i]!);
-      return multiply(this.#head, normalize(x, this.#norm, this.#numbers.epsilon));
-    });
+    return new ReferenceConversation(
+      policy,
+      this.#layers.length,
+      (token, attend) => {
+        const { hidden } = this.#numbers;
+        const x = this.#embedding.slice(token * hidden, (token + 1) * hidden);
+        for (const [i, layer] of this.#layers.entries()) {
+          this.#addLayer(
+            x,
+            layer,
+            attend[i]!,
+          );
+        }
+        return multiply(
+          this.#head,
+          normalize(x, this.#norm, this.#numbers.epsilon),
+        );
+      },
+    );
   }
 
   #addLayer(x: Float64Array, layer: Layer, past: Past): void {
@@ -99,7 +114,10 @@ export class DecoderReference {
     const y = normalize(x, layer.feedForwardNorm, epsilon);
     const gate = multiply(layer.gate, y);
     const up = multiply(layer.up, y);
-    add(x, multiply(layer.down, gate.map((g, i) => g / (1 + Math.exp(-g)) * up[i]!)));
+    add(
+      x,
+      multiply(layer.down, gate.map((g, i) => g / (1 + Math.exp(-g)) * up[i]!)),
+    );
   }
 }
 
@@ -125,7 +143,10 @@ export class ReferenceConversation {
     run: (token: number, past: Past[]) => Float64Array,
   ) {
     this.#policy = policy;
-    this.#past = Array.from({ length: layers }, () => ({ keys: [], values: [], attended: [] }));
+    this.#past = Array.from(
+      { length: layers },
+      () => ({ keys: [], values: [], attended: [] }),
+    );
     this.#run = run;
   }
 
@@ -183,7 +204,9 @@ async function readNumbers(file: GgufFile): Promise<Numbers> {
 function attention(of: Numbers, query: Float64Array, past: Past): Float64Array {
   const { heads, kvHeads, headDim } = of;
   const { attended } = past;
-  const keys = attended.map((position, index) => rotate(of, past.keys[position]!, index));
+  const keys = attended.map((position, index) =>
+    rotate(of, past.keys[position]!, index)
+  );
   const asked = rotate(of, query, attended.length - 1);
   const mixed = new Float64Array(heads * headDim);
   for (let head = 0; head < heads; head++) {
@@ -200,14 +223,20 @@ function attention(of: Numbers, query: Float64Array, past: Past): Float64Array {
     for (const [i, position] of attended.entries()) {
       const value = past.values[position]!;
       const weight = weights[i]! / total;
-      for (let d = 0; d < headDim; d++) mixed[at + d]! += weight * value[kv + d]!;
+      for (let d = 0; d < headDim; d++) {
+        mixed[at + d]! += weight * value[kv + d]!;
+      }
     }
   }
   return mixed;
 }
 
 /** Rotates dimensions 2i and 2i + 1 of every head, GGUF's order for this architecture. */
-function rotate(of: Numbers, rows: Float64Array, position: number): Float64Array {
+function rotate(
+  of: Numbers,
+  rows: Float64Array,
+  position: number,
+): Float64Array {
   const rotated = rows.slice();
   for (const [i, frequency] of of.frequencies.entries()) {
     const cos = Math.cos(position * frequency);
@@ -232,7 +261,11 @@ function multiply(matrix: Float64Array, x: Float64Array): Float64Array {
   return product;
 }
 
-function normalize(x: Float64Array, weight: Float64Array, epsilon: number): Float64Array {
+function normalize(
+  x: Float64Array,
+  weight: Float64Array,
+  epsilon: number,
+): Float64Array {
   const mean = x.reduce((sum, value) => sum + value * value, 0) / x.length;
   const factor = 1 / Math.sqrt(mean + epsilon);
   return x.map((value, i) => value * factor * weight[i]!);

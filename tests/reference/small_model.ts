@@ -10,13 +10,25 @@
 import { join } from "node:path";
 import { dequantize } from "../../lib/weights/dequantize.ts";
 import type { GgmlTypeName } from "../../lib/weights/ggml_types.ts";
-import { float32Bytes, type GgufTensorSpec, writeGguf } from "../weights/gguf_writer.ts";
+import {
+  float32Bytes,
+  type GgufTensorSpec,
+  writeGguf,
+} from "../weights/gguf_writer.ts";
 import { randomBlocks } from "../weights/random_blocks.ts";
 
 /** Which matrix is of which type; `F32` where nothing is said. */
 export type MatrixTypes = Partial<
   Record<
-    "embedding" | "query" | "key" | "value" | "attention" | "gate" | "up" | "down" | "head",
+    | "embedding"
+    | "query"
+    | "key"
+    | "value"
+    | "attention"
+    | "gate"
+    | "up"
+    | "down"
+    | "head",
     GgmlTypeName
   >
 >;
@@ -77,13 +89,23 @@ export async function writeSmallModel(
   const options = { ...SMALL, ...changes };
   const directory = await Deno.makeTempDir({ prefix: "everstream-small-" });
   const path = join(directory, "small.gguf");
-  await writeGguf(path, { metadata: metadataOf(options), tensors: tensorsOf(options) });
+  await writeGguf(path, {
+    metadata: metadataOf(options),
+    tensors: tensorsOf(options),
+  });
   const dispose = () => Deno.remove(directory, { recursive: true });
-  return { path, directory, sha256: "5".repeat(64), [Symbol.asyncDispose]: dispose };
+  return {
+    path,
+    directory,
+    sha256: "5".repeat(64),
+    [Symbol.asyncDispose]: dispose,
+  };
 }
 
 /** Metadata of a model. */
-export function metadataOf(options: SmallModelOptions): Record<string, string | number> {
+export function metadataOf(
+  options: SmallModelOptions,
+): Record<string, string | number> {
   return {
     "general.architecture": "llama",
     "llama.block_count": options.layers,
@@ -105,13 +127,21 @@ export function metadataOf(options: SmallModelOptions): Record<string, string | 
 
 /** Tensors of a model. */
 export function tensorsOf(options: SmallModelOptions): GgufTensorSpec[] {
-  const { hidden, heads, kvHeads, headDim, feedForward, vocabulary, types } = options;
+  const { hidden, heads, kvHeads, headDim, feedForward, vocabulary, types } =
+    options;
   const random = mulberry32(options.seed);
-  const vector = (name: string, length: number, low: number, high: number): GgufTensorSpec => ({
+  const vector = (
+    name: string,
+    length: number,
+    low: number,
+    high: number,
+  ): GgufTensorSpec => ({
     name,
     shape: [length],
     type: "F32",
-    data: float32Bytes(Array.from({ length }, () => low + (high - low) * random())),
+    data: float32Bytes(
+      Array.from({ length }, () => low + (high - low) * random()),
+    ),
   });
   const matrix = (
     name: string,
@@ -123,7 +153,9 @@ export function tensorsOf(options: SmallModelOptions): GgufTensorSpec[] {
     const data = weights(type, rows * cols, gain / Math.sqrt(cols), random);
     return { name, shape: [rows, cols], type, data };
   };
-  const tensors = [matrix("token_embd.weight", [vocabulary, hidden], "embedding", 2)];
+  const tensors = [
+    matrix("token_embd.weight", [vocabulary, hidden], "embedding", 2),
+  ];
   for (let layer = 0; layer < options.layers; layer++) {
     const at = (part: string) => `blk.${layer}.${part}.weight`;
     tensors.push(
@@ -139,7 +171,9 @@ export function tensorsOf(options: SmallModelOptions): GgufTensorSpec[] {
     );
   }
   tensors.push(vector("output_norm.weight", hidden, 0.5, 1.5));
-  if (!options.tied) tensors.push(matrix("output.weight", [vocabulary, hidden], "head", 2));
+  if (!options.tied) {
+    tensors.push(matrix("output.weight", [vocabulary, hidden], "head", 2));
+  }
   if (options.ropeFactors) {
     const half = (options.ropeDimensions ?? headDim) / 2;
     tensors.push(vector("rope_freqs.weight", half, 1, 8));
@@ -156,7 +190,9 @@ function weights(
 ): Uint8Array {
   if (type === "F32") {
     const bound = rms * Math.sqrt(3);
-    return float32Bytes(Array.from({ length: count }, () => (random() * 2 - 1) * bound));
+    return float32Bytes(
+      Array.from({ length: count }, () => (random() * 2 - 1) * bound),
+    );
   }
   const draw = (exponent: number) =>
     randomBlocks(type, count, { random, exponents: [exponent, exponent] });
@@ -177,7 +213,11 @@ export function mulberry32(seed: number): () => number {
 }
 
 /** Random token ids. */
-export function randomTokens(count: number, vocabulary = SMALL.vocabulary, seed = 7): number[] {
+export function randomTokens(
+  count: number,
+  vocabulary = SMALL.vocabulary,
+  seed = 7,
+): number[] {
   const random = mulberry32(seed);
   return Array.from({ length: count }, () => Math.floor(random() * vocabulary));
 }

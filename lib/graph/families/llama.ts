@@ -124,9 +124,15 @@ async function readRope(file: GgufFile, headDim: number): Promise<RopeShape> {
   }
   return {
     dimensions,
-    base: metadata.optionalNumber("llama.rope.freq_base") ?? 10_000,
+    base: above0(
+      "llama.rope.freq_base",
+      metadata.optionalNumber("llama.rope.freq_base") ?? 10_000,
+    ),
     scale: scaling === "linear"
-      ? metadata.number("llama.rope.scaling.factor")
+      ? above0(
+        "llama.rope.scaling.factor",
+        metadata.number("llama.rope.scaling.factor"),
+      )
       : 1,
     ...(file.tensors.has("rope_freqs.weight")
       ? { factors: await readVector(file, "rope_freqs.weight", dimensions / 2) }
@@ -154,6 +160,13 @@ function positive(what: string, value: number): number {
     throw new TypeError(
       `Cannot use ${what}: ${value} is no positive whole number`,
     );
+  }
+  return value;
+}
+
+function above0(what: string, value: number): number {
+  if (!Number.isFinite(value) || value <= 0) {
+    throw new TypeError(`Cannot use ${what}: ${value} is no positive number`);
   }
   return value;
 }

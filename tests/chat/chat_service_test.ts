@@ -1,0 +1,316 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { RequestError } from "../../lib/chat/chat_model.ts";
+import {
+  answer,
+  chat,
+  openService,
+  promptOf,
+  ScriptedDecoder,
+  TOKENIZER,
+  until,
+} from "./scripted_decoder.ts";
+
+const HELLO = TOKENIZER.encode("hello").length;
+
+/** Tokens that a further turn adds: the end of the answer, the user's message, the next header. */
+function turnTokens(text: string): number {
+  const control = 4; // end, start, end, start
+  return control + TOKENIZER.encode("\n").length +
+    TOKENIZER.encode(`user\n${text}`).length + TOKENIZER.encode("\n").length +
+    TOKENIZER.encode("assistant\n").length;
+}
+
+Deno.test("an answer is the model's text, its prompt what the template says, its usage what was run", async () => {
+  const decoder = new ScriptedDecoder();
+  const service = openService(decoder);
+  const request = chat(["hi there"]);
+  const events = service.generate(request);
+  assertEquals(decoder.opened, []); // nothing runs before the first next()
+  await events.return();
+  const { text, finishReason, usage } = await answer(service, request);
+  assertEquals([text, finishReason], ["hello", "stop"]);
+  assertEquals(decoder.text(0), promptOf(request) + "hello");
+  assertEquals(usage.promptTokens + HELLO, decoder.takeCost());
+  assertEquals([usage.cachedTokens, usage.completionTokens], [0, HELLO + 1]);
+  const { held, seen, evicted, capacity, sinks, bytes } = usage.cache;
+  assertEquals([held, seen, evicted, capacity, sinks], [
+    seen,
+    decoder.seen(0),
+    0,
+    2052,
+    4,
+  ]);
+  assertEquals(bytes, decoder.slotBytes);
+  assertEquals(service.load, { busy: 0, waiting: 0 });
+});
+
+for (
+  const [when, window] of [["while all is held", 2048], [
+    "after eviction",
+    20,
+  ]] as const
+) {
+  Deno.test(`a further turn costs its new tokens alone, ${when}`, async () => {
+    const decoder = new ScriptedDecoder();
+    const service = openService(decoder, { window });
+    const turns = ["hi"];
+    await answer(service, chat(turns));
+    decoder.takeCost();
+    for (let turn = 0; turn < 25; turn++) {
+      turns.push("hello", `question ${turn}`);
+      const before = decoder.seen(0);
+      const request = chat(turns);
+      const { usage } = await answer(service, request);
+      const added = turnTokens(`question ${turn}`);
+      assertEquals(decoder.takeCost(), added + HELLO);
+      assertEquals([usage.cachedTokens, usage.promptTokens], [
+        before,
+        before + added,
+      ]);
+      assertEquals(decoder.text(0), promptOf(request) + "hello");
+      assertEquals(usage.cache.held, Math.min(decoder.seen(0), window + 4));
+      assertEquals(usage.cache.evicted, decoder.seen(0) - usage.cache.held);
+    }
+    assertEquals([decoder.opened, decoder.rewound], [[0], []]);
+  });
+}
+
+Deno.test("an edited history goes on from the edit while all is held, else it starts anew", async () => {
+  for (const window of [2048, 20]) {
+    const decoder = new ScriptedDecoder();
+    const service = openService(decoder, { window });
+    await answer(service, chat(["one", "hello", "two"]));
+    const first = decoder.takeCost();
+    const edited = chat(["one", "hello", "three"]);
+    const { usage } = await answer(service, edited);
+    assertEquals(decoder.text(0), promptOf(edited) + "hello");
+    assertEquals(usage.cachedTokens > 0, window === 2048);
+    assertEquals(decoder.rewound, window === 2048 ? [usage.cachedTokens] : []);
+    assertEquals(decoder.opened.length, window === 2048 ? 1 : 2);
+    if (window === 2048) assert(decoder.takeCost() < first);
+  }
+});
+
+Deno.test("the same request again costs the last header alone", async () => {
+  const decoder = new ScriptedDecoder();
+  const service = openService(decoder);
+  await answer(service, chat(["one"]));
+  decoder.takeCost();
+  const { text } = await answer(service, chat(["one"]));
+  assertEquals(text, "hello");
+  assertEquals(
+    decoder.takeCost(),
+    TOKENIZER.encode("assistant\n").length + HELLO,
+  );
+});
+
+Deno.test("an answer cut by maxTokens is 'length', and the next turn still costs its new tokens", async () => {
+  const decoder = new ScriptedDecoder();
+  decoder.answer = TOKENIZER.encode("the hello user");
+  const service = openService(decoder, { maxTokens: 3 });
+  const { text, finishReason, usage } = await answer(
+    service,
+    chat(["hi"], { maxTokens: 2 }),
+  );
+  assertEquals([finishReason, usage.completionTokens], ["length", 2]);
+  assertEquals(decoder.seen(0), usage.promptTokens + 1); // the last token is still to be given
+  decoder.takeCost();
+  const request = chat(["hi", text, "more"], { maxTokens: 10 });
+  const next = await answer(service, request);
+  assertEquals([next.finishReason, next.usage.completionTokens], ["length", 3]); // the server's
+  assertEquals(next.usage.cachedTokens, usage.promptTokens + 2);
+  assertEquals(decoder.takeCost(), 1 + turnTokens("more") + 2);
+  assertEquals(decoder.text(0).startsWith(promptOf(request)), true);
+});
+
+Deno.test("an answer ends before a stop string, wherever tokens cut it, and the next turn is right", async () => {
+  for (const stop of ["lo", "llo u", "o us"]) {
+    const decoder = new ScriptedDecoder();
+    decoder.answer = TOKENIZER.encode("hello users");
+    const service = openService(decoder);
+    const { text, finishReason } = await answer(
+      service,
+      chat(["hi"], { stop: [stop] }),
+    );
+    assertEquals([text, finishReason], [
+      "hello users".slice(0, "hello users".indexOf(stop)),
+      "stop",
+    ]);
+    const request = chat(["hi", text, "again"]);
+    await answer(service, request);
+    assertEquals(decoder.text(0), promptOf(request) + "hello users");
+  }
+});
+
+Deno.test("an answer cut amid a character leaves nothing of it in the next one", async () => {
+  const decoder = new ScriptedDecoder();
+  const half = TOKENIZER.encode("é")[0];
+  decoder.answer = TOKENIZER.encode("hé");
+  const service = openService(decoder);
+  const events = service.generate(chat(["hi"]));
+  let stopped: Promise<unknown> | undefined;
+  decoder.gate = ({ tokens }) => {
+    if (tokens[0] === half) stopped = events.return();
+  };
+  for await (const _ of events);
+  assert(stopped !== undefined);
+  await stopped;
+  decoder.answer = TOKENIZER.encode("hello");
+  const { text } = await answer(service, chat(["hi", "h", "go on"]));
+  assertEquals(text, "hello");
+});
+
+Deno.test("system sinks: the whole system block is pinned; one that does not fit is refused", async () => {
+  const decoder = new ScriptedDecoder({ room: { sinks: 30, window: 4096 } });
+  const service = openService(decoder, { sinks: "system" });
+  const { usage } = await answer(service, chat(["hi"], { system: "be nice" }));
+  const block = 2 + TOKENIZER.encode("system\nbe nice").length +
+    TOKENIZER.encode("\n").length;
+  assertEquals(usage.cache.sinks, block);
+  const none = await answer(service, chat(["hi"]));
+  assertEquals(none.usage.cache.sinks, 0);
+  const runs = decoder.runs.length;
+  const long = chat(["hi"], {
+    system: "a very long system message, longer than the room",
+  });
+  const error = await assertRejects(
+    () => answer(service, long),
+    RequestError,
+    "at most 30",
+  );
+  assertEquals((error as RequestError).param, "messages");
+  assertEquals([decoder.runs.length, service.load.busy], [runs, 0]);
+});
+
+Deno.test("an abort while the prompt is read frees the slot within one step", async () => {
+  const decoder = new ScriptedDecoder({ chunk: 4 });
+  const service = openService(decoder);
+  const step = Promise.withResolvers<void>();
+  decoder.gate = () => step.promise;
+  const events = service.generate(
+    chat(["a rather long question with many tokens"]),
+  );
+  const pending = events.next();
+  await until(() => decoder.runs.length === 1);
+  const returned = events.return();
+  step.resolve();
+  await returned;
+  assertEquals((await pending).done, true);
+  assertEquals([decoder.runs.length, service.load.busy], [1, 0]);
+  const request = chat(["next"]);
+  assertEquals((await answer(service, request)).text, "hello");
+  assertEquals(decoder.text(0), promptOf(request) + "hello");
+});
+
+Deno.test("an abort amid an answer frees the slot within one step, and the conversation can go on", async () => {
+  for (const window of [2048, 20]) {
+    const decoder = new ScriptedDecoder();
+    decoder.answer = TOKENIZER.encode("hhhhhhhhhh");
+    const service = openService(decoder, { window });
+    let text = "";
+    for await (const event of service.generate(chat(["hi"]))) {
+      if (event.type === "text") text += event.text;
+      if (text.length === 3) break;
+    }
+    assertEquals(service.load.busy, 0);
+    const cost = decoder.takeCost();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assertEquals(decoder.takeCost(), 0);
+    const request = chat(["hi", text, "go on"]);
+    const { usage } = await answer(service, request);
+    assertEquals(decoder.text(0), promptOf(request) + "hhhhhhhhhh");
+    assertEquals(usage.cachedTokens, cost + 1); // with the last token, which is still to be given
+    assertEquals(decoder.opened.length, 1);
+  }
+});
+
+Deno.test("requests beyond the slots wait their turn, and all are answered", async () => {
+  const decoder = new ScriptedDecoder({ slots: 2, chunk: 4 });
+  const service = openService(decoder);
+  const order: number[] = [];
+  const requests = [0, 1, 2, 3, 4, 5].map((i) =>
+    chat([`question number ${i}`])
+  );
+  let most = 0;
+  decoder.gate = () => void (most = Math.max(most, service.load.waiting));
+  const answers = requests.map(async (request, i) => {
+    const result = await answer(service, request);
+    order.push(i);
+    return result.text;
+  });
+  assertEquals(await Promise.all(answers), requests.map(() => "hello"));
+  assertEquals([order, most], [[0, 1, 2, 3, 4, 5], 4]);
+  // Two conversations at once take turns step by step.
+  const slots = decoder.runs.slice(0, 10).map(({ slot }) => slot);
+  assertEquals(slots, [0, 1, 0, 1, 0, 1, 0, 1, 0, 1]);
+});
+
+Deno.test("whoever leaves the line costs nothing, and those behind move up", async () => {
+  const decoder = new ScriptedDecoder();
+  const service = openService(decoder);
+  const step = Promise.withResolvers<void>();
+  decoder.gate = () => step.promise;
+  const first = answer(service, chat(["one"]));
+  await until(() => service.load.busy === 1);
+  const left = service.generate(chat(["two"]));
+  const pending = left.next();
+  const third = answer(service, chat(["three"]));
+  await until(() => service.load.waiting === 2);
+  await left.return();
+  assertEquals([(await pending).done, service.load.waiting], [true, 1]);
+  step.resolve();
+  assertEquals([(await first).text, (await third).text], ["hello", "hello"]);
+  assertEquals(decoder.text(0), promptOf(chat(["three"])) + "hello");
+  assert(decoder.runs.length < 20);
+});
+
+Deno.test("conversations keep their slots; a stranger gets the one idle for longest", async () => {
+  const decoder = new ScriptedDecoder({ slots: 2 });
+  const service = openService(decoder);
+  await answer(service, chat(["alice"]));
+  await answer(service, chat(["bob"]));
+  const alice = await answer(service, chat(["alice", "hello", "and?"]));
+  assert(alice.usage.cachedTokens > 0);
+  assert(decoder.tokens.every((tokens) => tokens.length > 10)); // bob took no slot from alice
+  const carol = chat(["carol"]);
+  await answer(service, carol);
+  assertEquals(decoder.text(1), promptOf(carol) + "hello"); // bob's slot
+  assert(
+    (await answer(service, chat(["alice", "hello", "and?", "hello", "so"])))
+      .usage.cachedTokens > 20,
+  );
+});
+
+Deno.test("a decoder that fails ends that request alone, frees its slot, and the next is right", async () => {
+  for (const failAfter of [0, 1, 3, 6]) {
+    const decoder = new ScriptedDecoder({ chunk: 16 });
+    const service = openService(decoder);
+    await answer(service, chat(["first"]));
+    decoder.failAfter = failAfter;
+    const request = chat([
+      "first",
+      "hello",
+      "a second question of some length",
+    ]);
+    await assertRejects(() => answer(service, request), Error, "engine broke");
+    assertEquals(service.load, { busy: 0, waiting: 0 });
+    decoder.failAfter = Infinity;
+    assertEquals(
+      (await answer(service, request)).text,
+      "hello",
+      `after ${failAfter}`,
+    );
+    assertEquals(decoder.text(0), promptOf(request) + "hello");
+  }
+});
+
+Deno.test("options that make no sense are the client's error, before any slot is taken", async () => {
+  const decoder = new ScriptedDecoder();
+  const service = openService(decoder);
+  const bias = new Map([[100_000, 1]]);
+  const request = chat(["hi"], {
+    sampling: { temperature: 0, logitBias: bias },
+  });
+  await assertRejects(() => answer(service, request), RequestError);
+  assertEquals([decoder.opened, service.load.busy], [[], 0]);
+});

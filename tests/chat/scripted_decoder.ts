@@ -1,0 +1,222 @@
+/**
+ * A decoder that knows its answers beforehand, over a tiny vocabulary, and checks what it is asked
+ * to do as the real one would.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import type { SinkWindow } from "../../lib/cache/sink_window.ts";
+import { ChatService } from "../../lib/chat/chat_service.ts";
+import type {
+  GenerationEvent,
+  GenerationRequest,
+} from "../../lib/chat/chat_model.ts";
+import {
+  canonicalText,
+  type ChatTemplate,
+  createChatTemplate,
+} from "../../lib/chat/template.ts";
+import type { DecodeChunk, Decoder } from "../../lib/decoder/decoder.ts";
+import { createTokenizer } from "../../lib/text/tokenizer.ts";
+import { smallVocabulary } from "../text/small_vocabulary.ts";
+
+export const TOKENIZER = createTokenizer(smallVocabulary());
+export const [START, END] = [1, 2]; // <|im_start|>, <|im_end|>
+
+export const TEMPLATE: ChatTemplate = createChatTemplate(
+  "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}" +
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+  TOKENIZER,
+);
+const HEADER = TOKENIZER.encode("assistant\n").length;
+
+/** Answers every prompt with `answer`'s tokens and then `<|im_end|>`. */
+export class ScriptedDecoder implements Decoder {
+  readonly vocabulary = TOKENIZER.size;
+  readonly slots: number;
+  readonly chunk: number;
+  readonly room: { sinks: number; window: number };
+  readonly slotBytes = 1000;
+  /** Each slot's tokens, those evicted too. */
+  readonly tokens: number[][];
+  /** Tokens of each run, by slot, since it was last emptied. */
+  readonly runs: { slot: number; count: number }[] = [];
+  readonly opened: number[] = [];
+  readonly rewound: number[] = [];
+  answer: number[] = TOKENIZER.encode("hello");
+  /** Runs before the next failure. */
+  failAfter = Infinity;
+  /** Called at the beginning of each run; the run waits for what it gives. */
+  gate: (chunk: DecodeChunk) => Promise<void> | void = () => {};
+  readonly #policies: (SinkWindow | null)[];
+  readonly #busy = new Set<number>();
+
+  constructor(
+    of: {
+      slots?: number;
+      chunk?: number;
+      room?: { sinks: number; window: number };
+    } = {},
+  ) {
+    this.slots = of.slots ?? 1;
+    this.chunk = of.chunk ?? 8;
+    this.room = of.room ?? { sinks: 64, window: 4096 };
+    this.tokens = Array.from({ length: this.slots }, () => []);
+    this.#policies = this.tokens.map(() => null);
+  }
+
+  get cacheBytes(): number {
+    return this.slots * this.slotBytes;
+  }
+
+  open(slot: number, policy: SinkWindow): void {
+    assert(!this.#busy.has(slot), "opened while it runs");
+    assert(
+      policy.sinks <= this.room.sinks && policy.window <= this.room.window,
+    );
+    this.opened.push(slot);
+    this.#policies[slot] = policy;
+    this.tokens[slot] = [];
+  }
+
+  seen(slot: number): number {
+    return this.tokens[slot]!.length;
+  }
+
+  rewind(slot: number, count: number): void {
+    assert(!this.#busy.has(slot), "rewound while it runs");
+    const seen = this.seen(slot);
+    assert(
+      count <= seen &&
+        (count === seen || seen <= this.#policies[slot]!.capacity),
+    );
+    this.rewound.push(count);
+    this.tokens[slot]!.length = count;
+  }
+
+  async run(chunks: readonly DecodeChunk[]): Promise<Float32Array[]> {
+    const logits: Float32Array[] = [];
+    for (const chunk of chunks) logits.push(await this.#run(chunk));
+    return logits;
+  }
+
+  async #run(chunk: DecodeChunk): Promise<Float32Array> {
+    const { slot, tokens } = chunk;
+    const limit = Math.min(
+      this.chunk,
+      this.#policies[slot]!.chunkLimit(this.seen(slot)),
+    );
+    assert(
+      tokens.length > 0 && tokens.length <= limit,
+      `${tokens.length} tokens, at most ${limit}`,
+    );
+    this.#busy.add(slot);
+    this.runs.push({ slot, count: tokens.length });
+    try {
+      await this.gate(chunk);
+    } finally {
+      this.#busy.delete(slot);
+    }
+    if (this.failAfter-- <= 0) throw new Error("engine broke");
+    this.tokens[slot]!.push(...tokens);
+    if (chunk.logits === 0) return new Float32Array(0);
+    const logits = new Float32Array(this.vocabulary).fill(-5);
+    logits[this.#next(this.tokens[slot]!)] = 5;
+    return logits;
+  }
+
+  #next(tokens: readonly number[]): number {
+    return this
+      .answer[tokens.length - tokens.lastIndexOf(START) - 1 - HEADER] ?? END;
+  }
+
+  release(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Canonical text of all that a slot was given. */
+  text(slot: number): string {
+    return textOf(this.tokens[slot]!);
+  }
+
+  /** Tokens run since the last call. */
+  takeCost(): number {
+    return this.runs.splice(0).reduce((sum, { count }) => sum + count, 0);
+  }
+}
+
+function textOf(tokens: readonly number[]): string {
+  let [canonical, bytes] = ["", [] as number[]];
+  const flush = () => {
+    canonical += new TextDecoder().decode(Uint8Array.from(bytes));
+    bytes = [];
+  };
+  for (const id of tokens) {
+    if (!TOKENIZER.isControl(id)) bytes.push(...TOKENIZER.bytes(id));
+    else {
+      flush();
+      canonical += canonicalText([{ special: id }]);
+    }
+  }
+  flush();
+  return canonical;
+}
+
+/** A service on a scripted decoder. */
+export function openService(
+  decoder: ScriptedDecoder,
+  parts: { sinks?: number | "system"; window?: number; maxTokens?: number } =
+    {},
+): ChatService {
+  return new ChatService({
+    id: "scripted",
+    decoder,
+    tokenizer: TOKENIZER,
+    template: TEMPLATE,
+    sinks: parts.sinks ?? 4,
+    window: parts.window ?? 2048,
+    maxTokens: parts.maxTokens ?? 100,
+  });
+}
+
+/** A request of messages that alternate between user and assistant; `system` comes first. */
+export function chat(
+  turns: readonly string[],
+  changes: Partial<GenerationRequest> & { system?: string } = {},
+): GenerationRequest {
+  const { system, ...rest } = changes;
+  const messages: GenerationRequest["messages"] = turns.map((content, i) => ({
+    role: i % 2 === 0 ? "user" : "assistant",
+    content,
+  }));
+  if (system !== undefined) {
+    messages.unshift({ role: "system", content: system });
+  }
+  return { messages, sampling: { temperature: 0 }, stop: [], ...rest };
+}
+
+/** The prompt of a request, as canonical text. */
+export function promptOf(request: GenerationRequest): string {
+  return canonicalText(
+    TEMPLATE.render(request.messages, { addGenerationPrompt: true }),
+  );
+}
+
+/** Runs a request to its end. */
+export async function answer(service: ChatService, request: GenerationRequest) {
+  const events = await Array.fromAsync(service.generate(request));
+  const end = events.pop() as Extract<GenerationEvent, { type: "end" }>;
+  assertEquals(end.type, "end");
+  const text = events.map((event) => event.type === "text" ? event.text : "?")
+    .join("");
+  return { text, finishReason: end.finishReason, usage: end.usage };
+}
+
+/** Waits until a condition holds. */
+export async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 400; i++) {
+    if (condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  assert(condition(), "it did not come to pass");
+}
