@@ -32,7 +32,11 @@ export class StepQueue {
    * @throws {Error} if the decoder fails, or `signal`'s reason if it is aborted before the step
    */
   run(chunk: DecodeChunk, signal: AbortSignal): Promise<Float32Array> {
-    const step: Step = { chunk, done: Promise.withResolvers(), state: "waiting" };
+    const step: Step = {
+      chunk,
+      done: Promise.withResolvers(),
+      state: "waiting",
+    };
     signal.throwIfAborted();
     const leave = () => {
       if (step.state === "begun") return; // its result is dropped by whoever aborted
