@@ -7,20 +7,16 @@
  */
 
 /**
- * One tensor of a layer's cache, as the attention kind declares it.
- *
- * Its shape is `[heads, width, tokens]` if `tokensLast`, else `[heads, tokens, width]`; a new
- * token's row is `[heads, width]` either way.
+ * One tensor of a layer's cache, as the attention kind declares it: `[heads, width, tokens]`. A
+ * token is a column, so that a product with a query or with weights reads memory in order.
  */
 export interface CacheTensor {
   /** Name; the graph's input for layer `l` is `${name}_${l}`. */
   readonly name: string;
-  /** The graph output that new rows come from, `[batch, chunk, layers × heads × width]`. */
+  /** The graph output that new rows come from, `[batch, layers × heads, chunk, width]`. */
   readonly rows: string;
   readonly heads: number;
   readonly width: number;
-  /** Whether the tokens are the last dimension (keys, so that a query reads them as columns). */
-  readonly tokensLast: boolean;
   /** Which tokens it holds: `all` has the sinks first, then the window. */
   readonly holds: "sinks" | "window" | "all";
 }
@@ -61,7 +57,7 @@ export function tensorElements(
  * import { assertEquals } from "@std/assert";
  * import { conversationBytes } from "./layout.ts";
  * // SmolLM2-135M: 30 layers, 3 KV heads of 64: 45 KiB a token in f32.
- * const row = { rows: "k", heads: 3, width: 64, tokensLast: true, holds: "all" } as const;
+ * const row = { rows: "k", heads: 3, width: 64, holds: "all" } as const;
  * const tensors = [{ name: "k", ...row }, { name: "v", ...row }];
  * assertEquals(
  *   conversationBytes({ layers: 30, tensors, bytesPerElement: 4 }, { sinkRows: 4, windowRows: 1020 }),

@@ -13,7 +13,7 @@ import {
 } from "./layout.ts";
 import type { RowPlace } from "./sink_window.ts";
 
-/** Caches in host memory, `[slots, heads, width, tokens]` or `[slots, heads, tokens, width]`. */
+/** Caches in host memory, `[slots, heads, width, tokens]`. */
 export class RingMemory {
   readonly layers: number;
   readonly tensors: readonly CacheTensor[];
@@ -41,7 +41,8 @@ export class RingMemory {
     this.#memory = cache.tensors.map((tensor) =>
       Array.from(
         { length: cache.layers },
-        () => new Float32Array(slots * tensorElements(tensor, layout)),
+        // Filled, so that the system hands over the memory now and not page by page.
+        () => new Float32Array(slots * tensorElements(tensor, layout)).fill(0),
       )
     );
   }
@@ -63,81 +64,64 @@ export class RingMemory {
     const size = tensorElements(tensor, this.layout);
     const data = this.#memory[this.tensors.indexOf(tensor)]![layer]!;
     const tokens = tensorTokens(tensor, this.layout);
-    const inner = tensor.tokensLast
-      ? [tensor.width, tokens]
-      : [tokens, tensor.width];
     return {
       data: data.subarray(slot * size, (slot + 1) * size),
-      dims: [1, tensor.heads, 1, ...inner],
+      dims: [1, tensor.heads, 1, tensor.width, tokens],
     };
   }
 
   /**
-   * Writes one token's rows, over whatever was at that place.
+   * Writes the rows of a chunk, each over whatever was at its place; of two rows for one place the
+   * later stays.
    *
-   * @param rows by output name: `[chunk, layers × heads × width]`, as the graph gives them
-   * @param token which row of the chunk
+   * @param places where each token's row goes
+   * @param rows by output name: `[layers × heads, chunk, width]`, as the graph gives them
    */
   write(
     slot: number,
-    place: RowPlace,
+    places: readonly RowPlace[],
     rows: Readonly<Record<string, Float32Array>>,
-    token: number,
   ): void {
     for (const [i, tensor] of this.tensors.entries()) {
-      const index = this.#index(tensor, place);
-      if (index < 0) continue;
+      const columns = places.map((place) => this.#column(tensor, place));
+      if (columns.every((column) => column < 0)) continue;
       const source = rows[tensor.rows]!;
-      const width = tensor.heads * tensor.width;
       for (let layer = 0; layer < this.layers; layer++) {
-        const from = (token * this.layers + layer) * width;
-        this.#copyRow(
-          tensor,
-          this.#memory[i]![layer]!,
-          slot,
-          index,
-          source,
-          from,
-        );
+        const memory = this.#memory[i]![layer]!;
+        this.#writeLayer(tensor, { memory, slot, layer }, columns, source);
       }
     }
   }
 
-  /** Column or row of a tensor at which a place lies; −1 if the tensor does not hold that part. */
-  #index(tensor: CacheTensor, place: RowPlace): number {
+  #writeLayer(
+    tensor: CacheTensor,
+    to: { memory: Float32Array; slot: number; layer: number },
+    columns: readonly number[],
+    source: Float32Array,
+  ): void {
+    const { heads, width } = tensor;
+    const { memory } = to;
+    const chunk = columns.length;
+    const tokens = tensorTokens(tensor, this.layout);
+    let line = to.slot * heads * width * tokens;
+    for (let head = 0; head < heads; head++) {
+      const row = (to.layer * heads + head) * chunk * width;
+      for (let d = 0; d < width; d++, line += tokens) {
+        for (let t = 0, from = row + d; t < chunk; t++, from += width) {
+          const column = columns[t]!;
+          if (column >= 0) memory[line + column] = source[from]!;
+        }
+      }
+    }
+  }
+
+  /** Column at which a place lies; −1 if the tensor does not hold that part. */
+  #column(tensor: CacheTensor, place: RowPlace): number {
     if (tensor.holds === "all") {
       return place.part === "sinks"
         ? place.index
         : this.layout.sinkRows + place.index;
     }
     return tensor.holds === place.part ? place.index : -1;
-  }
-
-  #copyRow(
-    tensor: CacheTensor,
-    memory: Float32Array,
-    slot: number,
-    index: number,
-    source: Float32Array,
-    from: number,
-  ): void {
-    const { heads, width, tokensLast } = tensor;
-    const tokens = tensorTokens(tensor, this.layout);
-    let to = slot * heads * width * tokens;
-    if (tokensLast) {
-      to += index;
-      for (let i = 0; i < heads * width; i++, to += tokens) {
-        memory[to] = source[from + i]!;
-      }
-      return;
-    }
-    to += index * width;
-    for (
-      let head = 0;
-      head < heads;
-      head++, to += tokens * width, from += width
-    ) {
-      memory.set(source.subarray(from, from + width), to);
-    }
   }
 }

@@ -30,6 +30,7 @@ export class OnnxDecoder implements Decoder {
   readonly slotBytes: number;
   readonly #session: EngineSession;
   readonly #embeddings: EmbeddingTable;
+  readonly #heads: readonly number[];
   readonly #frequencies: Float64Array;
   readonly #memory: RingMemory;
   readonly #layout: SlotLayout;
@@ -50,6 +51,7 @@ export class OnnxDecoder implements Decoder {
     this.chunk = options.chunk;
     this.#session = model.session;
     this.#embeddings = model.embeddings;
+    this.#heads = [1, 1, shape.heads + 2 * shape.kvHeads, shape.headDim];
     this.#frequencies = ropeFrequencies(shape.rope);
     this.#layout = options.layout;
     this.#memory = new RingMemory(
@@ -166,9 +168,9 @@ export class OnnxDecoder implements Decoder {
   ): Float32Array {
     const { slot, tokens } = chunk;
     const place = this.#place(slot);
-    for (let t = 0; t < tokens.length; t++) {
-      this.#memory.write(slot, place.policy!.place(place.seen + t), outputs, t);
-    }
+    const { policy, seen } = place;
+    const places = tokens.map((_, t) => policy!.place(seen + t));
+    this.#memory.write(slot, places, outputs);
     place.seen += tokens.length;
     return chunk.logits === 0 ? new Float32Array(0) : outputs.logits!;
   }
@@ -196,7 +198,7 @@ export class OnnxDecoder implements Decoder {
     const integers = (length: number, value: (i: number) => number) =>
       BigInt64Array.from({ length }, (_, i) => BigInt(value(i)));
     return {
-      embeddings: tensor(embeddings, [1, count, hidden]),
+      embeddings: tensor(embeddings, [count, hidden]),
       [CONTEXT.position]: tensor(integers(count, (t) => t), [1, count]),
       [CONTEXT.sinkPosition]: tensor(integers(count, (t) => count + t), [
         1,
@@ -207,6 +209,10 @@ export class OnnxDecoder implements Decoder {
       [CONTEXT.split]: tensor(integers(2, (i) => i === 0 ? stored : count), [
         2,
       ]),
+      [CONTEXT.heads]: tensor(
+        BigInt64Array.from(this.#heads, BigInt).with(1, BigInt(count)),
+        [4],
+      ),
       logit_tokens: tensor(integers(wanted, (i) => count - wanted + i), [
         wanted,
       ]),

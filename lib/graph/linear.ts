@@ -18,60 +18,45 @@ export type LinearLowering =
   | { readonly kind: "dense" };
 
 /**
- * Adds the products of one input with several matrices. Matrices of one kind become a single
- * product whose output is split.
+ * Adds the product of one input with matrices that lie below each other. Those of one kind become a
+ * single operator; where kinds differ, their outputs are joined.
  *
- * @param x value of shape `[batch, chunk, cols]`
- * @returns the outputs' names, `[batch, chunk, rows]` each, in the order of `matrices`
+ * @param x value of shape `[tokens, cols]`
+ * @returns name of the output, `[tokens, Σ rows]`
  */
-export async function linears(
-  graph: GraphBuilder,
-  lowering: LinearLowering,
-  x: string,
-  matrices: Readonly<Record<string, Matrix>>,
-): Promise<string[]> {
-  const names = Object.keys(matrices);
-  const parts = names.map((name) => ({
-    name,
-    ...form(lowering, matrices[name]!),
-  }));
-  const sums = new BlockSums(graph, x, parts[0]!.cols);
-  const outputs: string[] = [];
-  while (parts.length > 0) {
-    const alike = parts.filter((part) => part.key === parts[0]!.key).length;
-    const run = parts.findIndex((part) => part.key !== parts[0]!.key);
-    const group = parts.splice(0, run < 0 ? alike : run);
-    const joined = group.map((part) => part.name).join("+");
-    const y = await product(graph, lowering, { x, sums, group, name: joined });
-    if (group.length === 1) {
-      outputs.push(y);
-    } else {
-      const sizes = graph.int64(
-        `${joined}.rows`,
-        group.map((part) => part.rows),
-      );
-      const halves = group.map((part) => `${part.name}.y`);
-      graph.nodes("Split", halves, [y, sizes], { attributes: { axis: -1 } });
-      outputs.push(...halves);
-    }
-  }
-  return outputs;
-}
-
-/** Adds the product of one matrix. */
 export async function linear(
   graph: GraphBuilder,
   lowering: LinearLowering,
   x: string,
   name: string,
-  matrix: Matrix,
+  matrices: readonly Matrix[],
 ): Promise<string> {
-  const [y] = await linears(graph, lowering, x, { [name]: matrix });
-  return y!;
+  const parts = matrices.map((matrix) => form(lowering, matrix));
+  const sums = new BlockSums(graph, x, parts[0]!.cols);
+  const groups = groupRuns(parts);
+  if (groups.length === 1) {
+    return await product(graph, lowering, { x, sums, group: parts, name });
+  }
+  const outputs: string[] = [];
+  for (const [i, group] of groups.entries()) {
+    const of = { x, sums, group, name: `${name}.part${i}` };
+    outputs.push(await product(graph, lowering, of));
+  }
+  return graph.node("Concat", name, outputs, { attributes: { axis: -1 } });
+}
+
+/** Runs of neighbours that can be one operator. */
+function groupRuns(parts: readonly Part[]): Part[][] {
+  const groups: Part[][] = [];
+  for (const part of parts) {
+    const last = groups.at(-1);
+    if (last && last[0]!.key === part.key) last.push(part);
+    else groups.push([part]);
+  }
+  return groups;
 }
 
 interface Part {
-  name: string;
   rows: number;
   cols: number;
   /** Parts of equal key can be joined row by row. */
@@ -79,7 +64,7 @@ interface Part {
   data: { blocks: AffineBlocks } | { matrix: Matrix };
 }
 
-function form(lowering: LinearLowering, matrix: Matrix): Omit<Part, "name"> {
+function form(lowering: LinearLowering, matrix: Matrix): Part {
   const { rows, cols } = matrix;
   const blocks = lowering.kind === "blocks" ? matrixBlocks(matrix) : null;
   return blocks
@@ -102,14 +87,13 @@ class BlockSums {
     readonly cols: number,
   ) {}
 
-  /** Name of the sums, `[batch, chunk, cols / blockSize]`. */
+  /** Name of the sums, `[tokens, cols / blockSize]`. */
   of(blockSize: number): string {
     const made = this.#made.get(blockSize);
     if (made) return made;
     const { graph, x, cols } = this;
     const name = `${x}.sums${blockSize}`;
     const shape = graph.int64(`blocks.${cols}/${blockSize}`, [
-      0,
       0,
       cols / blockSize,
       blockSize,
@@ -176,11 +160,7 @@ async function product(
     perRow,
   );
   const weight = await graph.weight(`${name}.offset`, offsets, [perRow, rows]);
-  const shift = graph.node("MatMul", `${name}.shift`, [
-    sums.of(blockSize),
-    weight,
-  ]);
-  return graph.node("Add", name, [y, shift]);
+  return graph.node("Gemm", name, [sums.of(blockSize), weight, y]);
 }
 
 function concat<A extends Uint8Array | Float32Array>(

@@ -2,10 +2,10 @@
  * Writes a decoder as an ONNX graph: embeddings, angles, mask and every layer's cache in; logits
  * and each token's new rows out. Batch and chunk sizes are free; all else is fixed.
  *
- * Inputs: `embeddings` f32 `[batch, chunk, hidden]`, {@linkcode CONTEXT}'s, `logit_tokens` int64
+ * Inputs: `embeddings` f32 `[batch × chunk, hidden]`, {@linkcode CONTEXT}'s, `logit_tokens` int64
  * `[tokens]` (indices into batch × chunk whose logits are wanted) and each layer's cache tensors.
- * Outputs: `logits` f32 `[1, tokens, vocabulary]` and, for each kind of row, f32
- * `[batch, chunk, layers × heads × width]`: few and small, since every value that crosses into
+ * Outputs: `logits` f32 `[tokens, vocabulary]` and, for each kind of row, f32
+ * `[batch, layers × heads, chunk, width]`: few and small, since every value that crosses into
  * JavaScript costs.
  *
  * @module
@@ -14,7 +14,7 @@ import type { GgufFile } from "../weights/gguf.ts";
 import { type AttentionKind, CONTEXT } from "./attention/attention_kind.ts";
 import type { DecoderShape } from "./decoder_shape.ts";
 import { float, type GraphBuilder, MICROSOFT } from "./graph_builder.ts";
-import { linear, type LinearLowering, linears } from "./linear.ts";
+import { linear, type LinearLowering } from "./linear.ts";
 import type { LayerWeights, ModelFamily } from "./model_family.ts";
 
 /** Adds the whole decoder to `graph`. */
@@ -25,17 +25,14 @@ export async function addTransformer(
 ): Promise<void> {
   const { file, family, shape } = source;
   const { hidden, rope } = shape;
-  const stream = graph.input("embeddings", "float32", [
-    "batch",
-    "chunk",
-    hidden,
-  ]);
+  const stream = graph.input("embeddings", "float32", ["all", hidden]);
   graph.input(CONTEXT.position, "int64", ["batch", "chunk"]);
   graph.input(CONTEXT.sinkPosition, "int64", ["batch", "chunk"]);
   graph.input(CONTEXT.cos, "float32", ["angles", rope.dimensions / 2]);
   graph.input(CONTEXT.sin, "float32", ["angles", rope.dimensions / 2]);
   graph.input(CONTEXT.mask, "float32", ["batch", 1, 1, "chunk", "rows"]);
   graph.input(CONTEXT.split, "int64", [2]);
+  graph.input(CONTEXT.heads, "int64", [4]);
   graph.input("logit_tokens", "int64", ["tokens"]);
 
   const rows = new Map<string, string[]>();
@@ -50,18 +47,14 @@ export async function addTransformer(
   }
   const { norm, head } = await family.readHead(file, shape);
   const [normed] = addNorm(graph, "final_norm", norm, residual, shape);
-  const tokens = graph.node("Reshape", "final_norm.tokens", [
-    normed,
-    graph.int64("flat_tokens", [1, -1, hidden]),
-  ]);
-  const wanted = graph.node("Gather", "wanted", [tokens, "logit_tokens"], {
-    attributes: { axis: 1 },
+  const wanted = graph.node("Gather", "wanted", [normed, "logit_tokens"], {
+    attributes: { axis: 0 },
   });
-  const logits = await linear(graph, lowering.linear, wanted, "logits", head);
-  graph.output(logits, "float32", [1, "tokens", shape.vocabulary]);
+  const logits = await linear(graph, lowering.linear, wanted, "logits", [head]);
+  graph.output(logits, "float32", ["tokens", shape.vocabulary]);
   for (const [name, parts] of rows) {
-    graph.node("Concat", name, parts, { attributes: { axis: -1 } });
-    graph.output(name, "float32", ["batch", "chunk", `${name}_width`]);
+    graph.node("Concat", name, parts, { attributes: { axis: 1 } });
+    graph.output(name, "float32", ["batch", `${name}_heads`, "chunk", "width"]);
   }
 }
 
@@ -91,11 +84,13 @@ async function addLayer(
     of.residual,
     shape,
   );
-  const projections = await linears(graph, lowering.linear, x, {
-    [at("query.product")]: weights.query,
-    [at("key.product")]: weights.key,
-    [at("value.product")]: weights.value,
-  });
+  const projections = await linear(
+    graph,
+    lowering.linear,
+    x,
+    at("projections"),
+    [weights.query, weights.key, weights.value],
+  );
   const { output, rows } = lowering.attention.emit(graph, layer, projections);
   for (const [name, value] of Object.entries(rows)) {
     of.rows.set(name, [...of.rows.get(name) ?? [], value]);
@@ -105,7 +100,7 @@ async function addLayer(
     lowering.linear,
     output,
     at("attention_output"),
-    weights.attentionOutput,
+    [weights.attentionOutput],
   );
   const [y, middle] = addNorm(
     graph,
@@ -114,10 +109,14 @@ async function addLayer(
     { stream, added: attended },
     shape,
   );
-  const [gate, up] = await linears(graph, lowering.linear, y, {
-    [at("gate")]: weights.gate,
-    [at("up")]: weights.up,
-  }) as [string, string];
+  const gateUp = await linear(graph, lowering.linear, y, at("gate_up"), [
+    weights.gate,
+    weights.up,
+  ]);
+  const [gate, up] = [at("gate"), at("up")];
+  graph.nodes("Split", [gate, up], [gateUp], {
+    attributes: { axis: -1, num_outputs: 2 },
+  });
   // QuickGelu with α = 1 is SiLU: x · sigmoid(x).
   const active = graph.node("QuickGelu", at("silu"), [gate], {
     domain: MICROSOFT,
@@ -129,7 +128,7 @@ async function addLayer(
     lowering.linear,
     inner,
     at("down"),
-    weights.down,
+    [weights.down],
   );
   return { stream: middle, added };
 }

@@ -44,7 +44,7 @@ Deno.test("a conversation's bytes are the design's check figures", () => {
 });
 
 Deno.test("a conversation's bytes grow with each part by what that part holds", () => {
-  const row = { rows: "r", heads: 2, width: 8, tokensLast: false };
+  const row = { rows: "r", heads: 2, width: 8 };
   const layout = { sinkRows: 3, windowRows: 5 };
   const held = { sinks: 3, window: 5, all: 8 };
   let total = 0;

@@ -1,10 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { GraphBuilder } from "../../lib/graph/graph_builder.ts";
-import {
-  linear,
-  type LinearLowering,
-  linears,
-} from "../../lib/graph/linear.ts";
+import { linear, type LinearLowering } from "../../lib/graph/linear.ts";
 import { type Matrix, reorderRows } from "../../lib/graph/matrix.ts";
 import { dequantize } from "../../lib/weights/dequantize.ts";
 import {
@@ -47,34 +43,32 @@ function expected(
   });
 }
 
-/** Runs the products of one input with several matrices and compares each. */
+/** Runs the product of one input with several matrices and compares each one's part. */
 async function check(
   lowering: LinearLowering,
   matrices: Record<string, Matrix>,
 ): Promise<void> {
-  const rows = Object.values(matrices);
-  let names: string[] = [];
+  const parts = Object.values(matrices);
+  const width = parts.reduce((sum, { rows }) => sum + rows, 0);
   const outputs = await runGraph(async (graph) => {
-    const x = graph.input("x", "float32", ["batch", "chunk", COLS]);
-    names = await linears(graph, lowering, x, matrices);
-    for (const [i, name] of names.entries()) {
-      graph.output(name, "float32", ["batch", "chunk", rows[i]!.rows]);
-    }
-  }, { x: { data: INPUT, dims: [1, TOKENS, COLS] } });
-  for (const [i, name] of names.entries()) {
-    const label = `${lowering.kind}, ${Object.keys(matrices)[i]} (${
-      rows[i]!.type
-    })`;
-    const actual = outputs[name]!;
-    const terms = expected(rows[i]!);
-    assertEquals(actual.length, terms.length, label);
-    for (const [j, { value, size }] of terms.entries()) {
-      const error = Math.abs(actual[j]! - value);
+    const x = graph.input("x", "float32", ["tokens", COLS]);
+    const y = await linear(graph, lowering, x, "y", parts);
+    graph.output(y, "float32", ["tokens", width]);
+  }, { x: { data: INPUT, dims: [TOKENS, COLS] } });
+  const actual = outputs.y!;
+  assertEquals(actual.length, TOKENS * width);
+  let before = 0; // rows of the matrices before this one
+  for (const [name, matrix] of Object.entries(matrices)) {
+    const label = `${lowering.kind}, ${name} (${matrix.type})`;
+    for (const [i, { value, size }] of expected(matrix).entries()) {
+      const [token, row] = [Math.floor(i / matrix.rows), i % matrix.rows];
+      const found = actual[token * width + before + row]!;
       assert(
-        error <= size * 1e-5,
-        `${label}[${j}]: ${actual[j]} instead of ${value}`,
+        Math.abs(found - value) <= size * 1e-5,
+        `${label}[${i}]: ${found} instead of ${value}`,
       );
     }
+    before += matrix.rows;
   }
 }
 
@@ -100,28 +94,20 @@ for (const lowering of [BLOCKS, DENSE]) {
 
 Deno.test("matrices that are alike and side by side become one product", async () => {
   const count = async (
-    matrices: Record<string, Matrix>,
+    types: GgmlTypeName[],
     lowering: LinearLowering = BLOCKS,
   ) => {
     const graph = new GraphBuilder("g", new MemoryWeights());
-    await linears(
-      graph,
-      lowering,
-      graph.input("x", "float32", ["b", "t", COLS]),
-      matrices,
-    );
+    const x = graph.input("x", "float32", ["tokens", COLS]);
+    await linear(graph, lowering, x, "y", types.map((t) => matrix(t, 4)));
     return graph.nodeCount;
   };
-  const one = await count({ a: matrix("Q8_0", 4) });
-  assertEquals(one, 1); // MatMulNBits
-  assertEquals(await count({ a: matrix("Q8_0", 4), b: matrix("Q8_0", 2) }), 2); // and Split
-  assertEquals(await count({ a: matrix("Q8_0", 4), b: matrix("F32", 2) }), 2); // two products
-  // The sums of blocks (2 nodes) are shared: product, shift and Add for each kind.
-  assertEquals(await count({ a: matrix("Q4_1", 4), b: matrix("Q5_K", 2) }), 8);
-  assertEquals(
-    await count({ a: matrix("Q4_1", 4), b: matrix("F32", 2) }, DENSE),
-    2,
-  );
+  assertEquals(await count(["Q8_0"]), 1); // MatMulNBits
+  assertEquals(await count(["Q8_0", "Q8_0"]), 1);
+  assertEquals(await count(["Q8_0", "F32"]), 3); // two products and Concat
+  // The sums of blocks (2 nodes) are shared: product and Gemm for each kind, and Concat.
+  assertEquals(await count(["Q4_1", "Q5_K"]), 7);
+  assertEquals(await count(["Q4_1", "F32"], DENSE), 1);
 });
 
 Deno.test("reordered rows are the same rows in another order", async () => {
@@ -142,9 +128,9 @@ Deno.test("reordered rows are the same rows in another order", async () => {
 Deno.test("a single product has the name that was asked for", async () => {
   for (const type of ["Q4_1", "Q8_0", "F32"] as const) {
     const graph = new GraphBuilder("g", new MemoryWeights());
-    const x = graph.input("x", "float32", ["b", "t", COLS]);
+    const x = graph.input("x", "float32", ["tokens", COLS]);
     assertEquals(
-      await linear(graph, BLOCKS, x, "logits", matrix(type, 2)),
+      await linear(graph, BLOCKS, x, "logits", [matrix(type, 2)]),
       "logits",
     );
   }

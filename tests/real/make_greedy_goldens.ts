@@ -30,7 +30,8 @@ const CHATS: ChatMessage[][] = [
 
 const { service } = await loadedModel({
   EVERSTREAM_ENGINE: "native",
-  EVERSTREAM_SLOTS: "2",
+  EVERSTREAM_SLOTS: "6", // a fresh one for each chat
+  EVERSTREAM_WINDOW: "1020",
 });
 const goldens = [];
 for (const messages of CHATS) {

@@ -19,6 +19,8 @@ export const CONTEXT = {
   sin: "sin",
   /** Added to scores, `[batch, 1, 1, chunk, sinkRows + windowRows + chunk]`. */
   mask: "mask",
+  /** `[batch, chunk, heads + 2 kvHeads, headDim]`, int64: how tokens divide into conversations. */
+  heads: "heads",
   /** `[sinkRows + windowRows, chunk]`: where stored rows end and the chunk's begin. */
   split: "split",
 } as const;
@@ -27,18 +29,16 @@ export const CONTEXT = {
 export interface AttentionKind {
   /** The tensors one layer's cache is made of. */
   readonly tensors: readonly CacheTensor[];
-  /** Widths of the projections it reads: query, key, value, in the order of `emit`'s arguments. */
-  readonly projections: readonly number[];
   /**
    * Adds the nodes of one layer.
    *
-   * @param projections `[batch, chunk, width]` each
-   * @returns the attention's output, `[batch, chunk, heads × headDim]`, and the new rows by the
-   * name of their graph output, `[batch, chunk, heads × width]` each
+   * @param projections query, key and value side by side, `[batch × chunk, Σ widths]`
+   * @returns the attention's output, `[batch × chunk, heads × headDim]`, and the new rows by the
+   * name of their graph output, `[batch, heads, chunk, width]` each
    */
   emit(
     graph: GraphBuilder,
     layer: number,
-    projections: readonly string[],
+    projections: string,
   ): { output: string; rows: Record<string, string> };
 }
