@@ -1,6 +1,10 @@
 /**
- * The memory of all slots' caches, claimed once. Rows go in by overwriting one row each; nothing
- * is ever moved or freed.
+ * The memory of all slots' caches, claimed once and never freed. Rows go in by overwriting one row
+ * each.
+ *
+ * A run reads every column of a view, so a conversation far below its window would pay for columns
+ * that hold nothing. Its lines therefore lie closer together at first, and are spread over the same
+ * memory whenever the columns in use double: a few moves before the window is full, none after.
  *
  * @module
  */
@@ -13,6 +17,9 @@ import {
 } from "./layout.ts";
 import type { RowPlace } from "./sink_window.ts";
 
+/** Window rows of a slot that holds nothing yet. */
+const FIRST_ROWS = 64;
+
 /** Caches in host memory, `[slots, heads, width, tokens]`. */
 export class RingMemory {
   readonly layers: number;
@@ -23,6 +30,8 @@ export class RingMemory {
   readonly slotBytes: number;
   /** By tensor, then layer: all slots' memory. */
   readonly #memory: Float32Array<ArrayBuffer>[][];
+  /** Window rows that each slot's views have now. */
+  readonly #windowRows: number[];
 
   /** Claims the memory, zeroed. */
   constructor(
@@ -37,6 +46,9 @@ export class RingMemory {
     this.slotBytes = conversationBytes(
       { ...cache, bytesPerElement: 4 },
       layout,
+    );
+    this.#windowRows = Array(slots).fill(
+      Math.min(FIRST_ROWS, layout.windowRows),
     );
     this.#memory = cache.tensors.map((tensor) =>
       Array.from(
@@ -55,24 +67,67 @@ export class RingMemory {
     );
   }
 
+  /** Rows that a slot's views have now. */
+  layoutOf(slot: number): SlotLayout {
+    const windowRows = this.#windowRows[slot];
+    if (windowRows === undefined) {
+      throw new RangeError(
+        `Cannot use slot ${slot}: there are ${this.slots}`,
+      );
+    }
+    return { sinkRows: this.layout.sinkRows, windowRows };
+  }
+
+  /** Forgets a slot: its views are small again. Views taken before are no longer right. */
+  reset(slot: number): void {
+    this.#windowRows[slot] = Math.min(FIRST_ROWS, this.layout.windowRows);
+  }
+
+  /**
+   * Makes room for `windowRows` rows of the window; what is held stays. Says whether lines were
+   * spread, so that views taken before are no longer right.
+   */
+  reserve(slot: number, windowRows: number): boolean {
+    const before = this.layoutOf(slot);
+    if (windowRows <= before.windowRows) return false;
+    let rows = before.windowRows;
+    while (rows < windowRows) rows *= 2;
+    this.#windowRows[slot] = Math.min(rows, this.layout.windowRows);
+    const after = this.layoutOf(slot);
+    for (const [i, tensor] of this.tensors.entries()) {
+      const from = tensorTokens(tensor, before);
+      const to = tensorTokens(tensor, after);
+      if (from === to) continue;
+      const start = slot * tensorElements(tensor, this.layout);
+      for (const memory of this.#memory[i]!) {
+        // From the last line on: each goes to where no line still to be moved lies.
+        for (let line = tensor.heads * tensor.width - 1; line > 0; line--) {
+          const old = start + line * from;
+          memory.copyWithin(start + line * to, old, old + from);
+        }
+      }
+    }
+    return true;
+  }
+
   /** One tensor of one layer of one slot: a view, with its shape. */
   view(
     tensor: CacheTensor,
     layer: number,
     slot: number,
   ): { data: Float32Array<ArrayBuffer>; dims: number[] } {
-    const size = tensorElements(tensor, this.layout);
+    const layout = this.layoutOf(slot);
+    const start = slot * tensorElements(tensor, this.layout);
     const data = this.#memory[this.tensors.indexOf(tensor)]![layer]!;
-    const tokens = tensorTokens(tensor, this.layout);
     return {
-      data: data.subarray(slot * size, (slot + 1) * size),
-      dims: [1, tensor.heads, 1, tensor.width, tokens],
+      data: data.subarray(start, start + tensorElements(tensor, layout)),
+      dims: [1, tensor.heads, 1, tensor.width, tensorTokens(tensor, layout)],
     };
   }
 
   /**
    * Writes the rows of a chunk, each over whatever was at its place; of two rows for one place the
-   * later stays.
+   * later stays. There must be room ({@linkcode RingMemory.reserve}).
    *
    * @param places where each token's row goes
    * @param rows by output name: `[layers × heads, chunk, width]`, as the graph gives them
@@ -102,8 +157,8 @@ export class RingMemory {
     const { heads, width } = tensor;
     const { memory } = to;
     const chunk = columns.length;
-    const tokens = tensorTokens(tensor, this.layout);
-    let line = to.slot * heads * width * tokens;
+    const tokens = tensorTokens(tensor, this.layoutOf(to.slot));
+    let line = to.slot * tensorElements(tensor, this.layout);
     for (let head = 0; head < heads; head++) {
       const row = (to.layer * heads + head) * chunk * width;
       for (let d = 0; d < width; d++, line += tokens) {

@@ -19,7 +19,7 @@ interface Slot {
   policy: SinkWindow | null;
   seen: number;
   /** The slot's part of every cache tensor, by graph input. */
-  readonly cache: Readonly<Record<string, EngineTensor>>;
+  cache: Readonly<Record<string, EngineTensor>>;
 }
 
 /** A decoder of one graph. */
@@ -84,6 +84,8 @@ export class OnnxDecoder implements Decoder {
       );
     }
     const place = this.#place(slot);
+    this.#memory.reset(slot);
+    place.cache = this.#cacheOf(slot);
     place.policy = policy;
     place.seen = 0;
   }
@@ -170,6 +172,11 @@ export class OnnxDecoder implements Decoder {
     const place = this.#place(slot);
     const { policy, seen } = place;
     const places = tokens.map((_, t) => policy!.place(seen + t));
+    const rows = Math.min(
+      policy!.window,
+      seen + tokens.length - policy!.sinks,
+    );
+    if (this.#memory.reserve(slot, rows)) place.cache = this.#cacheOf(slot);
     this.#memory.write(slot, places, outputs);
     place.seen += tokens.length;
     return chunk.logits === 0 ? new Float32Array(0) : outputs.logits!;
@@ -181,7 +188,7 @@ export class OnnxDecoder implements Decoder {
     seen: number,
   ): Record<string, EngineTensor> {
     const count = chunk.tokens.length;
-    const { sinkRows, windowRows } = this.#layout;
+    const layout = this.#memory.layoutOf(chunk.slot);
     const { hidden } = this.#embeddings;
     const embeddings = new Float32Array(count * hidden);
     for (const [t, token] of chunk.tokens.entries()) {
@@ -190,9 +197,9 @@ export class OnnxDecoder implements Decoder {
         embeddings.subarray(t * hidden, (t + 1) * hidden),
       );
     }
-    const stored = sinkRows + windowRows;
+    const stored = layout.sinkRows + layout.windowRows;
     const mask = new Float32Array(count * (stored + count));
-    policy.fillMask(mask, { seen, count, chunkColumns: count }, this.#layout);
+    policy.fillMask(mask, { seen, count, chunkColumns: count }, layout);
     const wanted = Math.max(1, chunk.logits); // a run always gives some logits
     const tensor = this.#session.tensor.bind(this.#session);
     const integers = (length: number, value: (i: number) => number) =>

@@ -174,3 +174,48 @@ Deno.test("ring memory: slots share no memory", () => {
     }
   }
 });
+
+Deno.test("ring memory: lines are spread as the window fills, and what they hold stays", () => {
+  const layout = { sinkRows: 2, windowRows: 300 };
+  const memory = new RingMemory(
+    { layers: LAYERS, tensors: TENSORS },
+    layout,
+    2,
+  );
+  const bytes = memory.bytes;
+  const value = (tensor: number, column: number, line: number) =>
+    tensor * 100_000 + column * 100 + line;
+  const sizes = new Set<number>();
+  for (let p = 0; p < 300; p++) {
+    memory.reserve(1, p + 1);
+    const rows = Object.fromEntries(
+      Object.entries(ROW_WIDTHS).map(([name, width], i) => [
+        name,
+        Float32Array.from({ length: width }, (_, line) => value(i, p, line)),
+      ]),
+    );
+    memory.write(1, [{ part: "window", index: p }], rows);
+    sizes.add(memory.layoutOf(1).windowRows);
+    if (![0, 63, 64, 200, 299].includes(p)) continue;
+    for (const tensor of TENSORS.filter(({ holds }) => holds !== "sinks")) {
+      const view = memory.view(tensor, 1, 1);
+      const first = tensor.holds === "all" ? layout.sinkRows : 0;
+      const { heads, width } = tensor;
+      for (let line = 0; line < heads * width; line++) {
+        for (let q = 0; q <= p; q++) {
+          assertEquals(
+            valueAt(view, [0, first + q, line]),
+            value(tensor.rows === "a" ? 0 : 1, q, heads * width + line),
+          );
+        }
+      }
+    }
+  }
+  assertEquals([...sizes], [64, 128, 256, 300]);
+  assertEquals(memory.bytes, bytes);
+  for (const tensor of TENSORS) { // the other slot is as it was
+    assert(memory.view(tensor, 1, 0).data.every((x) => x === 0));
+  }
+  memory.reset(1);
+  assertEquals(memory.layoutOf(1).windowRows, 64);
+});

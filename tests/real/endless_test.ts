@@ -50,7 +50,7 @@ Deno.test({
       EVERSTREAM_WINDOW: "1020",
     };
     for (const { messages, text } of greedyGoldens) {
-      const got = await answer(variables, messages as ChatMessage[], 48);
+      const got = await answer(variables, messages as ChatMessage[], 32);
       assertEquals(got.text, text, JSON.stringify(messages));
     }
   },

@@ -93,7 +93,7 @@ Deno.test({
       });
       let answer = "";
       const messages = [
-        { role: "system" as const, content: "You are a helpful assistant." },
+        { role: "system" as const, content: "Answer in English." },
         { role: "user" as const, content: "What is the capital of France?" },
       ];
       for await (

@@ -11,21 +11,28 @@ const system = {
   role: "system",
   content: "You are a helpful assistant.",
 } as const;
+/** Chats in which the likeliest token always leads by a good margin, so that no rounding decides. */
 const CHATS: ChatMessage[][] = [
-  [system, { role: "user", content: "What is the capital of France?" }],
-  [system, { role: "user", content: "Count from one to ten." }],
-  [system, {
-    role: "user",
-    content: "Write a Python function that adds two numbers.",
-  }],
-  [{ role: "user", content: "Name three colours." }],
+  [
+    { role: "system", content: "Answer in English." },
+    { role: "user", content: "What is the capital of France?" },
+  ],
+  [
+    system,
+    {
+      role: "user",
+      content: "Write the numbers from 1 to 20, separated by commas.",
+    },
+  ],
+  [system, { role: "user", content: "Write the alphabet in lower case." }],
+  [system, { role: "user", content: "Write the word hello ten times." }],
   [
     system,
     { role: "user", content: "What is the capital of France?" },
     { role: "assistant", content: "The capital of France is Paris." },
     { role: "user", content: "What language is spoken there?" },
   ],
-  [system, { role: "user", content: "Say hello in Japanese (日本語) 👋." }],
+  [system, { role: "user", content: "Translate 'good morning' into French." }],
 ];
 
 const { service } = await loadedModel({
@@ -40,7 +47,7 @@ for (const messages of CHATS) {
     messages,
     sampling: { temperature: 0 },
     stop: [],
-    maxTokens: 48,
+    maxTokens: 32,
   };
   for await (const event of service.generate(request)) {
     if (event.type === "text") text += event.text;

@@ -13,7 +13,7 @@ const CAPITAL = {
   model: "default",
   temperature: 0,
   messages: [
-    { role: "system", content: "You are a helpful assistant." },
+    { role: "system", content: "Answer in English." },
     { role: "user", content: "What is the capital of France?" },
   ],
 } satisfies OpenAI.ChatCompletionCreateParamsNonStreaming;
