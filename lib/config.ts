@@ -55,8 +55,8 @@ const SCHEMA = z.object({
   EVERSTREAM_MAX_TOKENS: count(1, 1 << 30, 4096),
 });
 
-/** Names of the variables that are read, for `deno task`'s permissions and the README. */
-export const VARIABLES: readonly string[] = Object.keys(SCHEMA.shape);
+/** Names of the variables that are read. */
+const VARIABLES: readonly string[] = Object.keys(SCHEMA.shape);
 
 const DEFAULT_SYSTEM_SINKS = 256;
 

@@ -33,7 +33,6 @@ export class OnnxDecoder implements Decoder {
   readonly #heads: readonly number[];
   readonly #frequencies: Float64Array;
   readonly #memory: RingMemory;
-  readonly #layout: SlotLayout;
   readonly #places: readonly Slot[];
 
   /** Claims the caches of all slots. */
@@ -53,7 +52,6 @@ export class OnnxDecoder implements Decoder {
     this.#embeddings = model.embeddings;
     this.#heads = [1, 1, shape.heads + 2 * shape.kvHeads, shape.headDim];
     this.#frequencies = ropeFrequencies(shape.rope);
-    this.#layout = options.layout;
     this.#memory = new RingMemory(
       { layers: shape.layers, tensors: attention.tensors },
       options.layout,
@@ -68,7 +66,10 @@ export class OnnxDecoder implements Decoder {
   }
 
   get room(): { sinks: number; window: number } {
-    return { sinks: this.#layout.sinkRows, window: this.#layout.windowRows };
+    return {
+      sinks: this.#memory.layout.sinkRows,
+      window: this.#memory.layout.windowRows,
+    };
   }
 
   get cacheBytes(): number {
@@ -76,7 +77,7 @@ export class OnnxDecoder implements Decoder {
   }
 
   open(slot: number, policy: SinkWindow): void {
-    const { sinkRows, windowRows } = this.#layout;
+    const { sinkRows, windowRows } = this.#memory.layout;
     if (policy.sinks > sinkRows || policy.window > windowRows) {
       throw new RangeError(
         `Cannot keep ${policy.sinks} sinks and a window of ${policy.window} tokens: ` +
