@@ -5,7 +5,7 @@
  * @module
  */
 import { join } from "node:path";
-import type { SlotLayout } from "./cache/layout.ts";
+import { blockCount, slotLayout } from "./cache/layout.ts";
 import { ChatService } from "./chat/chat_service.ts";
 import { createChatTemplate } from "./chat/template.ts";
 import type { Config } from "./config.ts";
@@ -85,7 +85,7 @@ export async function loadDecoder(
     "modelsDirectory" | "threads" | "slots" | "sinks" | "systemSinks" | "window"
   >,
 ): Promise<OnnxDecoder> {
-  const plan = await planDecoder(file);
+  const plan = await planDecoder(file, blockCount(config.window));
   const { engine } = chosen;
   const directory = join(config.modelsDirectory, "graphs");
   const graph = await openDecoderGraph(
@@ -97,17 +97,10 @@ export async function loadDecoder(
     engine.open(graph, { threads: config.threads }),
     EmbeddingTable.read(file, plan.family.embedding),
   ]);
+  const sinks = config.sinks === "system" ? config.systemSinks : config.sinks;
   return new OnnxDecoder({ plan, session, embeddings }, {
-    layout: slotLayout(config),
+    layout: slotLayout(sinks, config.window),
     slots: config.slots,
     chunk: engine.chunk,
   });
-}
-
-/** Rows of each slot. */
-function slotLayout(
-  config: Pick<Config, "sinks" | "systemSinks" | "window">,
-): SlotLayout {
-  const sinks = config.sinks === "system" ? config.systemSinks : config.sinks;
-  return { sinkRows: Math.max(1, sinks), windowRows: config.window };
 }

@@ -3,6 +3,10 @@
  * each holds and how many bytes that is. The allocator, admission, the API and the planner all use
  * {@linkcode conversationBytes}, so they cannot disagree.
  *
+ * A run reads every column of a tensor. So that a short conversation does not pay for a long window,
+ * the window's ring is divided into blocks, each a tensor of its own, and a run leaves out those that
+ * hold nothing yet.
+ *
  * @module
  */
 
@@ -17,28 +21,82 @@ export interface CacheTensor {
   readonly rows: string;
   readonly heads: number;
   readonly width: number;
-  /** Which tokens it holds: `all` has the sinks first, then the window. */
-  readonly holds: "sinks" | "window" | "all";
+  /** Whether it holds the sinks: alone, or before the rows of the first block. */
+  readonly sinks: boolean;
+  /** Which block of the window's ring it holds; `null` for none. */
+  readonly block: number | null;
 }
 
 /** How many tokens a slot has room for. */
 export interface SlotLayout {
   /** Rows for sinks; at least 1, so that no tensor is empty (a row without a sink is masked). */
   readonly sinkRows: number;
-  /** Rows of the window's ring. */
-  readonly windowRows: number;
+  /** Rows of each block of the window's ring; those at the end may have none. */
+  readonly blocks: readonly number[];
+}
+
+/** Rings of up to this many rows are one block: a second one costs more than reading them whole. */
+const ONE_BLOCK = 512;
+
+/** Blocks that a ring of `rows` rows is divided into: each but the first has 3 times what lies before it. */
+export function blockCount(rows: number): number {
+  let count = 1;
+  for (let whole = ONE_BLOCK; whole < rows; whole *= 4) count++;
+  return count;
+}
+
+/**
+ * The layout of a slot.
+ *
+ * @param blocks blocks of the graph, at least {@linkcode blockCount} of the window's rows
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { slotLayout } from "./layout.ts";
+ * assertEquals(slotLayout(4, 1020, 2), { sinkRows: 4, blocks: [255, 765] });
+ * assertEquals(slotLayout(0, 508, 2), { sinkRows: 1, blocks: [508, 0] });
+ * ```
+ */
+export function slotLayout(
+  sinks: number,
+  window: number,
+  blocks = blockCount(window),
+): SlotLayout {
+  const rows = Array<number>(blocks).fill(0);
+  let whole = window;
+  for (let i = blockCount(window) - 1; i >= 0; i--) {
+    const before = i === 0 ? 0 : Math.ceil(whole / 4);
+    rows[i] = whole - before;
+    whole = before;
+  }
+  return { sinkRows: Math.max(1, sinks), blocks: rows };
+}
+
+/** Rows of the whole ring. */
+export function windowRows({ blocks }: SlotLayout): number {
+  return blocks.reduce((sum, rows) => sum + rows, 0);
+}
+
+/**
+ * What a run has to see of a layout whose ring has `rows` rows in use: of blocks behind those just one
+ * row, which is hidden (operators do not take tensors without any).
+ */
+export function usedLayout(layout: SlotLayout, rows: number): SlotLayout {
+  let start = 0;
+  const blocks = layout.blocks.map((block, i) => {
+    const used = i === 0 || (start < rows && block > 0) ? block : 1;
+    start += block;
+    return used;
+  });
+  return { sinkRows: layout.sinkRows, blocks };
 }
 
 /** Tokens that one tensor holds. */
 export function tensorTokens(tensor: CacheTensor, layout: SlotLayout): number {
-  switch (tensor.holds) {
-    case "sinks":
-      return layout.sinkRows;
-    case "window":
-      return layout.windowRows;
-    case "all":
-      return layout.sinkRows + layout.windowRows;
-  }
+  const { sinks, block } = tensor;
+  return (sinks ? layout.sinkRows : 0) +
+    (block === null ? 0 : layout.blocks[block]!);
 }
 
 /** Elements of one tensor of one layer of one slot. */
@@ -57,10 +115,10 @@ export function tensorElements(
  * import { assertEquals } from "@std/assert";
  * import { conversationBytes } from "./layout.ts";
  * // SmolLM2-135M: 30 layers, 3 KV heads of 64: 45 KiB a token in f32.
- * const row = { rows: "k", heads: 3, width: 64, holds: "all" } as const;
+ * const row = { rows: "k", heads: 3, width: 64, sinks: true, block: 0 };
  * const tensors = [{ name: "k", ...row }, { name: "v", ...row }];
  * assertEquals(
- *   conversationBytes({ layers: 30, tensors, bytesPerElement: 4 }, { sinkRows: 4, windowRows: 1020 }),
+ *   conversationBytes({ layers: 30, tensors, bytesPerElement: 4 }, { sinkRows: 4, blocks: [1020] }),
  *   1024 * 45 * 1024,
  * );
  * ```

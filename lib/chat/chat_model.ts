@@ -12,8 +12,17 @@ export interface ChatMessage {
   content: string;
 }
 
+/** Who asks. */
+export interface Client {
+  /** Whose conversations and shared beginnings these are: a digest of the API key, `""` without one. */
+  readonly owner: string;
+  /** Who takes turns with the others in the queue: the owner, or else an address. */
+  readonly id: string;
+}
+
 /** What a client asks of the model. */
 export interface GenerationRequest {
+  client: Client;
   messages: ChatMessage[];
   sampling: SamplingOptions;
   /** Most tokens to generate; `undefined` lets the model end by itself. */
@@ -56,16 +65,56 @@ export interface CacheUsage {
   bytes: number;
 }
 
-/** One step of an answer. */
+/** One step of an answer: one `start`, any number of `text`, one `end`. */
 export type GenerationEvent =
   | {
+    /** The request has left the queue and has its slot. */
+    type: "start";
+    promptTokens: number;
+    /** Prompt tokens that are in the slot already and cost nothing. */
+    cachedTokens: number;
+    cache: CacheUsage;
+  }
+  | {
     type: "text";
+    /** Tokens generated so far. */
+    tokens: number;
     /** Whole UTF-8 characters; empty while the prompt is read, or when only log-probabilities became known. */
     text: string;
     logprobs?: (TokenLogprob & { top: TokenLogprob[] })[];
     cache: CacheUsage;
   }
   | { type: "end"; finishReason: "stop" | "length"; usage: Usage };
+
+/** What a model is at, for its operator. */
+export interface ModelState {
+  /** Requests that have a slot, and requests in the queue. */
+  running: number;
+  waiting: number;
+  /** Bytes of caches by what they are for. */
+  cacheBytes: {
+    /** Slots of requests that run. */
+    active: number;
+    /** Slots of conversations that wait for their next turn. */
+    idle: number;
+    /** Slots of nobody. */
+    free: number;
+    /** Idle conversations that were moved out of their slots. */
+    swapped: number;
+    /** Shared beginnings. */
+    shared: number;
+  };
+  /** Counts since the model was loaded. */
+  totals: {
+    /** Tokens that left a cache. */
+    evicted: number;
+    swappedOut: number;
+    swappedIn: number;
+    /** Shared beginnings that were asked for, and those that did not have to be computed. */
+    beginningsAsked: number;
+    beginningsFound: number;
+  };
+}
 
 /** A loaded model that answers chats. */
 export interface ChatModel {
@@ -80,10 +129,13 @@ export interface ChatModel {
    * `cancellable`. After `end`, one more `next()` finishes the answer.
    *
    * @throws {RequestError} if the request cannot be served (too many sinks, unknown token, …).
+   * @throws {UnavailableError} if it cannot be served now (queue full, waited or ran too long, …).
    */
   generate(
     request: GenerationRequest,
   ): AsyncGenerator<GenerationEvent, void, void>;
+  /** What the model is at. */
+  state(): Promise<ModelState>;
 }
 
 /** A request that this server cannot serve as asked; the message is for the client. */
@@ -95,5 +147,26 @@ export class RequestError extends Error {
   constructor(message: string, param: string | null = null) {
     super(message);
     this.param = param;
+  }
+}
+
+/** Why a request cannot be served now. */
+export type UnavailableCode =
+  | "queue_full"
+  | "queue_timeout"
+  | "answer_timeout"
+  | "model_restarted";
+
+/** A request that this server cannot serve now but may later; the message is for the client. */
+export class UnavailableError extends Error {
+  override name = "UnavailableError";
+  readonly code: UnavailableCode;
+  /** Whole seconds after which to try again, at least 1. */
+  readonly retryAfter: number;
+
+  constructor(code: UnavailableCode, message: string, retryAfter: number) {
+    super(message);
+    this.code = code;
+    this.retryAfter = Math.max(1, Math.ceil(retryAfter));
   }
 }

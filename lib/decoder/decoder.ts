@@ -15,6 +15,15 @@ export interface DecodeChunk {
   readonly logits: number;
 }
 
+/** A conversation's cache outside of any slot: only rows in use, bit for bit. */
+export interface Snapshot {
+  readonly policy: SinkWindow;
+  /** Tokens appended so far. */
+  readonly seen: number;
+  /** Bytes that it holds. */
+  readonly bytes: number;
+}
+
 /** A model with its slots. */
 export interface Decoder {
   /** Size of the vocabulary: logits of one token. */
@@ -43,8 +52,19 @@ export interface Decoder {
    * @throws {RangeError} if some of the first `count` tokens' window has been overwritten.
    */
   rewind(slot: number, count: number): void;
+  /** Most tokens that a slot's next chunk may have. */
+  limit(slot: number): number;
+  /** Copies a slot's cache. */
+  save(slot: number): Snapshot;
   /**
-   * Appends tokens. Gives the wanted logits of each chunk, `[logits, vocabulary]`.
+   * Puts a copy into a slot; whatever was there is forgotten. The conversation goes on from there
+   * as it would have gone on in its first slot.
+   *
+   * @throws {RangeError} if the copy does not fit the slot; the slot is as it was.
+   */
+  restore(slot: number, snapshot: Snapshot): void;
+  /**
+   * Appends tokens of any number of slots, in as few runs as that takes. Gives the wanted logits of each chunk, `[logits, vocabulary]`.
    *
    * @throws {Error} if the engine fails; no slot has changed then.
    */

@@ -1,26 +1,49 @@
 /**
- * The decoder on ONNX Runtime: builds a run's inputs from tokens and positions, and writes the new
- * rows it gives into the ring.
+ * The decoder on ONNX Runtime: puts slots together into runs, and writes the new rows that a run
+ * gives into the ring.
  *
  * @module
  */
-import type { SlotLayout } from "../cache/layout.ts";
-import { RingMemory } from "../cache/ring_memory.ts";
+import { type SlotLayout, usedLayout, windowRows } from "../cache/layout.ts";
+import {
+  type RingCopy,
+  RingMemory,
+  type SlotRange,
+} from "../cache/ring_memory.ts";
 import type { SinkWindow } from "../cache/sink_window.ts";
 import type { EngineSession, EngineTensor } from "../engine/engine.ts";
-import { CONTEXT } from "../graph/attention/attention_kind.ts";
 import type { DecoderPlan } from "../graph/convert.ts";
-import { ropeFrequencies } from "../graph/decoder_shape.ts";
-import type { DecodeChunk, Decoder } from "./decoder.ts";
+import type { DecodeChunk, Decoder, Snapshot } from "./decoder.ts";
 import type { EmbeddingTable } from "./embedding_table.ts";
+import { RunInputs } from "./run_inputs.ts";
+import { slotRanges } from "./slot_ranges.ts";
 
 /** One conversation's place. */
 interface Slot {
   policy: SinkWindow | null;
   seen: number;
-  /** The slot's part of every cache tensor, by graph input. */
-  cache: Readonly<Record<string, EngineTensor>>;
 }
+
+/** One run of the engine: the chunks of some slots side by side, `null` where one idles. */
+interface Batch {
+  readonly range: SlotRange;
+  readonly chunks: readonly (DecodeChunk | null)[];
+}
+
+/** What a run gave to one chunk. */
+interface Result {
+  /** New rows by output name, `[layers × heads, chunk, width]`. */
+  readonly rows: Record<string, Float32Array>;
+  readonly logits: Float32Array;
+}
+
+/** A slot's cache, outside of it. */
+interface RingSnapshot extends Snapshot {
+  readonly copy: RingCopy;
+}
+
+/** Views of slots that were bound to the engine before, most recent last. */
+const MOST_BINDINGS = 64;
 
 /** A decoder of one graph. */
 export class OnnxDecoder implements Decoder {
@@ -29,11 +52,11 @@ export class OnnxDecoder implements Decoder {
   readonly chunk: number;
   readonly slotBytes: number;
   readonly #session: EngineSession;
-  readonly #embeddings: EmbeddingTable;
-  readonly #heads: readonly number[];
-  readonly #frequencies: Float64Array;
+  readonly #inputs: RunInputs;
   readonly #memory: RingMemory;
+  readonly #rowNames: readonly string[];
   readonly #places: readonly Slot[];
+  readonly #bindings = new Map<string, Record<string, EngineTensor>>();
 
   /** Claims the caches of all slots. */
   constructor(
@@ -44,32 +67,31 @@ export class OnnxDecoder implements Decoder {
     },
     options: { layout: SlotLayout; slots: number; chunk: number },
   ) {
+    const { session, embeddings } = model;
     const { shape, attention } = model.plan;
     this.vocabulary = shape.vocabulary;
     this.slots = options.slots;
     this.chunk = options.chunk;
-    this.#session = model.session;
-    this.#embeddings = model.embeddings;
-    this.#heads = [1, 1, shape.heads + 2 * shape.kvHeads, shape.headDim];
-    this.#frequencies = ropeFrequencies(shape.rope);
+    this.#session = session;
+    this.#inputs = new RunInputs(session, embeddings, shape);
     this.#memory = new RingMemory(
       { layers: shape.layers, tensors: attention.tensors },
       options.layout,
       options.slots,
     );
+    this.#rowNames = [
+      ...new Set(this.#memory.tensors.map((tensor) => tensor.rows)),
+    ];
     this.slotBytes = this.#memory.slotBytes;
-    this.#places = Array.from({ length: options.slots }, (_, slot) => ({
+    this.#places = Array.from({ length: options.slots }, () => ({
       policy: null,
       seen: 0,
-      cache: this.#cacheOf(slot),
     }));
   }
 
   get room(): { sinks: number; window: number } {
-    return {
-      sinks: this.#memory.layout.sinkRows,
-      window: this.#memory.layout.windowRows,
-    };
+    const { layout } = this.#memory;
+    return { sinks: layout.sinkRows, window: windowRows(layout) };
   }
 
   get cacheBytes(): number {
@@ -77,16 +99,8 @@ export class OnnxDecoder implements Decoder {
   }
 
   open(slot: number, policy: SinkWindow): void {
-    const { sinkRows, windowRows } = this.#memory.layout;
-    if (policy.sinks > sinkRows || policy.window > windowRows) {
-      throw new RangeError(
-        `Cannot keep ${policy.sinks} sinks and a window of ${policy.window} tokens: ` +
-          `a slot has room for ${sinkRows} and ${windowRows}`,
-      );
-    }
     const place = this.#place(slot);
-    this.#memory.reset(slot);
-    place.cache = this.#cacheOf(slot);
+    this.#checkRoom(policy);
     place.policy = policy;
     place.seen = 0;
   }
@@ -108,31 +122,63 @@ export class OnnxDecoder implements Decoder {
     place.seen = count;
   }
 
+  limit(slot: number): number {
+    const { policy, seen } = this.#opened(slot);
+    return Math.min(this.chunk, policy.chunkLimit(seen));
+  }
+
+  save(slot: number): RingSnapshot {
+    const { policy, seen } = this.#opened(slot);
+    const copy = this.#memory.copy(slot, ringRows(policy, seen));
+    return { policy, seen, bytes: copy.bytes, copy };
+  }
+
+  restore(slot: number, snapshot: Snapshot): void {
+    const { policy, seen, copy } = snapshot as RingSnapshot;
+    const place = this.#place(slot);
+    this.#checkRoom(policy);
+    this.#memory.paste(slot, copy);
+    place.policy = policy;
+    place.seen = seen;
+  }
+
   async run(chunks: readonly DecodeChunk[]): Promise<Float32Array[]> {
     this.#check(chunks);
-    const outputs: Record<string, Float32Array>[] = [];
-    for (const chunk of chunks) outputs.push(await this.#compute(chunk));
+    const results = new Map<DecodeChunk, Result>();
+    for (const batch of batches(chunks)) {
+      await this.#compute(batch, results);
+    }
     // Only now, that nothing can fail any more, do slots change.
-    return chunks.map((chunk, i) => this.#append(chunk, outputs[i]!));
+    return chunks.map((chunk) => {
+      const { rows, logits } = results.get(chunk)!;
+      this.#append(chunk, rows);
+      return logits;
+    });
   }
 
   async release(): Promise<void> {
     await this.#session.release();
   }
 
+  #checkRoom(policy: SinkWindow): void {
+    const { sinks, window } = this.room;
+    if (policy.sinks > sinks || policy.window > window) {
+      throw new RangeError(
+        `Cannot keep ${policy.sinks} sinks and a window of ${policy.window} tokens: ` +
+          `a slot has room for ${sinks} and ${window}`,
+      );
+    }
+  }
+
   /** Throws unless all chunks can be appended in one run. */
   #check(chunks: readonly DecodeChunk[]): void {
     const slots = new Set<number>();
     for (const { slot, tokens, logits } of chunks) {
-      const { policy, seen } = this.#place(slot);
-      if (!policy) {
-        throw new RangeError(`Cannot append to slot ${slot}: it is not open`);
-      }
+      const limit = this.limit(slot);
       if (slots.has(slot)) {
         throw new RangeError(`Cannot append to slot ${slot} twice in one run`);
       }
       slots.add(slot);
-      const limit = Math.min(this.chunk, policy.chunkLimit(seen));
       if (tokens.length < 1 || tokens.length > limit) {
         throw new RangeError(
           `Cannot append ${tokens.length} tokens to slot ${slot}: 1 to ${limit} fit one run`,
@@ -146,121 +192,91 @@ export class OnnxDecoder implements Decoder {
     }
   }
 
-  async #compute(chunk: DecodeChunk): Promise<Record<string, Float32Array>> {
-    const { policy, seen, cache } = this.#place(chunk.slot);
-    const outputs = await this.#session.run({
-      ...cache,
-      ...this.#inputs(chunk, policy!, seen),
+  async #compute(
+    { range, chunks }: Batch,
+    results: Map<DecodeChunk, Result>,
+  ): Promise<void> {
+    let stored = 0;
+    const lanes = chunks.map((chunk) => {
+      if (chunk === null) return null;
+      const { policy, seen } = this.#opened(chunk.slot);
+      stored = Math.max(stored, ringRows(policy, seen));
+      return { ...chunk, policy, seen };
     });
-    // A hidden row still counts, with weight 0, and 0 · NaN is NaN: none may ever enter a cache.
-    for (
-      const rows of new Set(this.#memory.tensors.map((tensor) => tensor.rows))
-    ) {
-      if (!allFinite(outputs[rows]!)) {
-        throw new Error(
-          `The engine gave "${rows}" of slot ${chunk.slot} that are no numbers`,
-        );
+    const layout = usedLayout(this.#memory.layout, stored);
+    const outputs = await this.#session.run({
+      ...this.#bind(range, layout),
+      ...this.#inputs.build(lanes, layout),
+    });
+    let logit = 0;
+    for (const [i, chunk] of chunks.entries()) {
+      if (chunk === null) continue;
+      const rows: Record<string, Float32Array> = {};
+      for (const name of this.#rowNames) {
+        const size = outputs[name]!.length / range.count;
+        const part = outputs[name]!.subarray(i * size, (i + 1) * size);
+        // A hidden row still counts, with weight 0, and 0 · NaN is NaN: none may ever enter a cache.
+        if (!allFinite(part)) {
+          throw new Error(
+            `The engine gave "${name}" of slot ${chunk.slot} that are no numbers`,
+          );
+        }
+        rows[name] = part;
       }
+      const end = logit + chunk.logits * this.vocabulary;
+      results.set(chunk, {
+        rows,
+        logits: outputs.logits!.subarray(logit, end),
+      });
+      logit = end;
     }
-    return outputs;
   }
 
   #append(
-    chunk: DecodeChunk,
-    outputs: Record<string, Float32Array>,
-  ): Float32Array {
-    const { slot, tokens } = chunk;
+    { slot, tokens }: DecodeChunk,
+    rows: Record<string, Float32Array>,
+  ): void {
     const place = this.#place(slot);
-    const { policy, seen } = place;
-    const places = tokens.map((_, t) => policy!.place(seen + t));
-    const rows = Math.min(
-      policy!.window,
-      seen + tokens.length - policy!.sinks,
-    );
-    if (this.#memory.reserve(slot, rows)) place.cache = this.#cacheOf(slot);
-    this.#memory.write(slot, places, outputs);
+    const places = tokens.map((_, t) => place.policy!.place(place.seen + t));
+    this.#memory.write(slot, places, rows);
     place.seen += tokens.length;
-    return chunk.logits === 0 ? new Float32Array(0) : outputs.logits!;
   }
 
-  #inputs(
-    chunk: DecodeChunk,
-    policy: SinkWindow,
-    seen: number,
+  /** The caches of some slots as inputs, as far as `layout` sees them. */
+  #bind(
+    { first, count }: SlotRange,
+    layout: SlotLayout,
   ): Record<string, EngineTensor> {
-    const count = chunk.tokens.length;
-    const layout = this.#memory.layoutOf(chunk.slot);
-    const { hidden } = this.#embeddings;
-    const embeddings = new Float32Array(count * hidden);
-    for (const [t, token] of chunk.tokens.entries()) {
-      this.#embeddings.write(
-        token,
-        embeddings.subarray(t * hidden, (t + 1) * hidden),
-      );
+    const key = `${first} ${count} ${layout.blocks}`;
+    const caches = this.#bindings.get(key) ?? {};
+    if (this.#bindings.delete(key)) {
+      this.#bindings.set(key, caches);
+      return caches;
     }
-    const stored = layout.sinkRows + layout.windowRows;
-    const mask = new Float32Array(count * (stored + count));
-    policy.fillMask(mask, { seen, count, chunkColumns: count }, layout);
-    const wanted = Math.max(1, chunk.logits); // a run always gives some logits
-    const tensor = this.#session.tensor.bind(this.#session);
-    const integers = (length: number, value: (i: number) => number) =>
-      BigInt64Array.from({ length }, (_, i) => BigInt(value(i)));
-    return {
-      embeddings: tensor(embeddings, [count, hidden]),
-      [CONTEXT.position]: tensor(integers(count, (t) => t), [1, count]),
-      [CONTEXT.sinkPosition]: tensor(integers(count, (t) => count + t), [
-        1,
-        count,
-      ]),
-      ...this.#angles(policy, seen, count),
-      [CONTEXT.mask]: tensor(mask, [1, 1, 1, count, stored + count]),
-      [CONTEXT.split]: tensor(integers(2, (i) => i === 0 ? stored : count), [
-        2,
-      ]),
-      [CONTEXT.heads]: tensor(
-        BigInt64Array.from(this.#heads, BigInt).with(1, BigInt(count)),
-        [4],
-      ),
-      logit_tokens: tensor(integers(wanted, (i) => count - wanted + i), [
-        wanted,
-      ]),
-    };
-  }
-
-  /** Cosines and sines: the tokens' own positions first, then those that ask the sinks. */
-  #angles(
-    policy: SinkWindow,
-    seen: number,
-    count: number,
-  ): Record<string, EngineTensor> {
-    const half = this.#frequencies.length;
-    const cos = new Float32Array(2 * count * half);
-    const sin = new Float32Array(2 * count * half);
-    for (let row = 0; row < 2 * count; row++) {
-      const position = row < count
-        ? seen + row
-        : policy.sinkQueryPosition(seen + row - count);
-      for (let i = 0; i < half; i++) {
-        const angle = position * this.#frequencies[i]!;
-        cos[row * half + i] = Math.cos(angle);
-        sin[row * half + i] = Math.sin(angle);
-      }
-    }
-    return {
-      [CONTEXT.cos]: this.#session.tensor(cos, [2 * count, half]),
-      [CONTEXT.sin]: this.#session.tensor(sin, [2 * count, half]),
-    };
-  }
-
-  #cacheOf(slot: number): Record<string, EngineTensor> {
-    const cache: Record<string, EngineTensor> = {};
     for (const tensor of this.#memory.tensors) {
       for (let layer = 0; layer < this.#memory.layers; layer++) {
-        const { data, dims } = this.#memory.view(tensor, layer, slot);
-        cache[`${tensor.name}_${layer}`] = this.#session.tensor(data, dims);
+        const { data, dims } = this.#memory.view(
+          tensor,
+          layer,
+          { first, count },
+          layout,
+        );
+        caches[`${tensor.name}_${layer}`] = this.#session.tensor(data, dims);
       }
     }
-    return cache;
+    this.#bindings.set(key, caches);
+    if (this.#bindings.size > MOST_BINDINGS) {
+      this.#bindings.delete(this.#bindings.keys().next().value!);
+    }
+    return caches;
+  }
+
+  #opened(slot: number): { policy: SinkWindow; seen: number } {
+    const { policy, seen } = this.#place(slot);
+    if (!policy) {
+      throw new RangeError(`Cannot use slot ${slot}: it is not open`);
+    }
+    return { policy, seen };
   }
 
   #place(slot: number): Slot {
@@ -270,6 +286,32 @@ export class OnnxDecoder implements Decoder {
     }
     return place;
   }
+}
+
+/** Steps of one token go together, slot beside slot; a longer chunk goes alone. */
+function batches(chunks: readonly DecodeChunk[]): Batch[] {
+  const steps = new Map(
+    chunks.filter(({ tokens }) => tokens.length === 1)
+      .map((chunk) => [chunk.slot, chunk]),
+  );
+  const together = slotRanges([...steps.keys()]).map((range) => ({
+    range,
+    chunks: Array.from(
+      { length: range.count },
+      (_, i) => steps.get(range.first + i) ?? null,
+    ),
+  }));
+  const alone = chunks.filter(({ tokens }) => tokens.length > 1)
+    .map((chunk) => ({
+      range: { first: chunk.slot, count: 1 },
+      chunks: [chunk],
+    }));
+  return [...together, ...alone];
+}
+
+/** Rows of the ring that are in use, from its beginning. */
+function ringRows(policy: SinkWindow, seen: number): number {
+  return Math.max(0, Math.min(policy.window, seen - policy.sinks));
 }
 
 function allFinite(values: Float32Array): boolean {

@@ -16,7 +16,7 @@ import type { ModelFamily } from "./model_family.ts";
 import { addTransformer } from "./transformer.ts";
 
 /** Raise it whenever the same file gives another graph. */
-export const CONVERTER_VERSION = 5;
+export const CONVERTER_VERSION = 7;
 
 const FAMILIES: readonly ModelFamily[] = [LLAMA];
 const GRAPH = "graph.onnx";
@@ -37,15 +37,21 @@ export interface DecoderGraph {
 export interface DecoderPlan {
   readonly family: ModelFamily;
   readonly shape: DecoderShape;
+  /** Parts that the window's ring is divided into. */
+  readonly blocks: number;
   readonly attention: AttentionKind;
 }
 
 /**
  * Finds the family that reads a file, and the file's numbers.
  *
+ * @param blocks parts that the window's ring is divided into (`blockCount`)
  * @throws {TypeError} if no family knows the file's architecture, or its numbers make no sense.
  */
-export async function planDecoder(file: GgufFile): Promise<DecoderPlan> {
+export async function planDecoder(
+  file: GgufFile,
+  blocks: number,
+): Promise<DecoderPlan> {
   const architecture = file.metadata.string("general.architecture");
   const family = FAMILIES.find((family) =>
     family.architectures.includes(architecture)
@@ -57,7 +63,12 @@ export async function planDecoder(file: GgufFile): Promise<DecoderPlan> {
     );
   }
   const shape = await family.readShape(file);
-  return { family, shape, attention: new GroupedQueryAttention(shape) };
+  return {
+    family,
+    shape,
+    blocks,
+    attention: new GroupedQueryAttention(shape, blocks),
+  };
 }
 
 /**
@@ -75,7 +86,10 @@ export async function openDecoderGraph(
   const kind = lowering.kind === "blocks"
     ? `blocks${lowering.accuracyLevel}`
     : lowering.kind;
-  const name = `${source.sha256.slice(0, 16)}-${kind}-v${CONVERTER_VERSION}`;
+  const { plan, sha256 } = source;
+  const name = `${
+    sha256.slice(0, 16)
+  }-${kind}-${plan.blocks}-v${CONVERTER_VERSION}`;
   const target = join(directory, name);
   if (!await exists(join(target, GRAPH))) {
     await Deno.mkdir(directory, { recursive: true });

@@ -31,7 +31,7 @@ export async function addTransformer(
   graph.input(CONTEXT.cos, "float32", ["angles", rope.dimensions / 2]);
   graph.input(CONTEXT.sin, "float32", ["angles", rope.dimensions / 2]);
   graph.input(CONTEXT.mask, "float32", ["batch", 1, 1, "chunk", "rows"]);
-  graph.input(CONTEXT.split, "int64", [2]);
+  graph.input(CONTEXT.split, "int64", ["parts"]);
   graph.input(CONTEXT.heads, "int64", [4]);
   graph.input("logit_tokens", "int64", ["tokens"]);
 

@@ -4,32 +4,26 @@ import {
   type CacheTensor,
   conversationBytes,
   tensorTokens,
+  usedLayout,
 } from "../../lib/cache/layout.ts";
 import { RingMemory } from "../../lib/cache/ring_memory.ts";
 import type { RowPlace } from "../../lib/cache/sink_window.ts";
 
 const LAYERS = 3;
 const SLOTS = 4;
-const LAYOUT = { sinkRows: 2, windowRows: 5 };
+const LAYOUT = { sinkRows: 2, blocks: [2, 3] };
+const RING = 5;
+const ONE = { first: 0, count: 1 };
 
 /** Every kind of tensor, in two sizes. */
-const TENSORS: CacheTensor[] = (["sinks", "window", "all"] as const).flatMap((
-  holds,
-) => [
-  {
-    name: `${holds}_narrow`,
-    rows: "a",
-    heads: 3,
-    width: 4,
-    holds,
-  },
-  {
-    name: `${holds}_wide`,
-    rows: "b",
-    heads: 2,
-    width: 5,
-    holds,
-  },
+const TENSORS: CacheTensor[] = [
+  { name: "sinks", sinks: true, block: null },
+  { name: "first", sinks: false, block: 0 },
+  { name: "second", sinks: false, block: 1 },
+  { name: "sinks_first", sinks: true, block: 0 },
+].flatMap((tensor) => [
+  { ...tensor, rows: "a", heads: 3, width: 4 },
+  { ...tensor, rows: "b", heads: 2, width: 5 },
 ]);
 const ROW_WIDTHS = { a: LAYERS * 3 * 4, b: LAYERS * 2 * 5 };
 
@@ -40,19 +34,19 @@ const places: fc.Arbitrary<RowPlace> = fc.oneof(
   }),
   fc.record({
     part: fc.constant("window" as const),
-    index: fc.nat(LAYOUT.windowRows - 1),
+    index: fc.nat(RING - 1),
   }),
 );
 
-/** Which of a tensor's tokens lies at a place; `null` if it does not hold that part. */
+/** Which of a tensor's tokens lies at a place; `null` if it does not hold it. */
 function tokenAt(
-  tensor: CacheTensor,
+  { sinks, block }: CacheTensor,
   { part, index }: RowPlace,
 ): number | null {
-  if (tensor.holds === "all") {
-    return part === "sinks" ? index : LAYOUT.sinkRows + index;
-  }
-  return tensor.holds === part ? index : null;
+  if (part === "sinks") return sinks ? index : null;
+  const inBlock = index < 2 ? 0 : 1;
+  if (inBlock !== block) return null;
+  return (sinks ? 2 : 0) + (inBlock === 0 ? index : index - 2);
 }
 
 /** One value of a view, by its dimensions as they are said to be. */
@@ -106,7 +100,12 @@ function checkTensor(
   const chunk = columns.length;
   for (let layer = 0; layer < LAYERS; layer++) {
     for (let slot = 0; slot < SLOTS; slot++) {
-      const view = memory.view(tensor, layer, slot);
+      const view = memory.view(
+        tensor,
+        layer,
+        { first: slot, count: 1 },
+        LAYOUT,
+      );
       const tokens = tensorTokens(tensor, LAYOUT);
       assertEquals(view.dims.reduce((a, b) => a * b, 1), view.data.length);
       assertEquals(view.data.length, heads * width * tokens);
@@ -137,7 +136,7 @@ Deno.test("ring memory: bytes are what a conversation's bytes are said to be, fo
   );
   assertEquals([memory.slotBytes, memory.bytes], [expected, SLOTS * expected]);
   const buffers = () =>
-    TENSORS.map((tensor) => memory.view(tensor, 0, 0).data.buffer);
+    TENSORS.map((tensor) => memory.view(tensor, 0, ONE, LAYOUT).data.buffer);
   const before = buffers();
   const rows = {
     a: new Float32Array(ROW_WIDTHS.a).fill(1),
@@ -146,7 +145,7 @@ Deno.test("ring memory: bytes are what a conversation's bytes are said to be, fo
   for (let p = 0; p < 100; p++) {
     memory.write(
       p % SLOTS,
-      [{ part: "window", index: p % LAYOUT.windowRows }],
+      [{ part: "window", index: p % RING }],
       rows,
     );
   }
@@ -154,68 +153,91 @@ Deno.test("ring memory: bytes are what a conversation's bytes are said to be, fo
   assertEquals(memory.bytes, SLOTS * expected);
 });
 
-Deno.test("ring memory: slots share no memory", () => {
+Deno.test("ring memory: slots lie side by side and share no memory", () => {
   const memory = new RingMemory(
     { layers: LAYERS, tensors: TENSORS },
     LAYOUT,
     SLOTS,
   );
+  const view = (tensor: CacheTensor, layer: number, first: number, count = 1) =>
+    memory.view(tensor, layer, { first, count }, LAYOUT);
   for (let slot = 0; slot < SLOTS; slot++) {
-    for (const tensor of TENSORS) {
-      memory.view(tensor, 1, slot).data.fill(slot + 1);
-    }
+    for (const tensor of TENSORS) view(tensor, 1, slot).data.fill(slot + 1);
   }
-  for (let slot = 0; slot < SLOTS; slot++) {
-    for (const tensor of TENSORS) {
-      assert(
-        memory.view(tensor, 1, slot).data.every((value) => value === slot + 1),
-      );
-      assert(memory.view(tensor, 0, slot).data.every((value) => value === 0));
+  for (const tensor of TENSORS) {
+    const { data, dims } = view(tensor, 1, 1, 3);
+    assertEquals(dims[0], 3);
+    const slots = [1, 2, 3].map((slot) => view(tensor, 1, slot).data);
+    assertEquals([...data], slots.flatMap((values) => [...values]));
+    for (let slot = 0; slot < SLOTS; slot++) {
+      assert(view(tensor, 1, slot).data.every((value) => value === slot + 1));
+      assert(view(tensor, 0, slot).data.every((value) => value === 0));
     }
   }
 });
 
-Deno.test("ring memory: lines are spread as the window fills, and what they hold stays", () => {
-  const layout = { sinkRows: 2, windowRows: 300 };
+Deno.test("ring memory: of a block that is not in use one row of zeros is seen", () => {
   const memory = new RingMemory(
     { layers: LAYERS, tensors: TENSORS },
-    layout,
-    2,
+    LAYOUT,
+    SLOTS,
   );
-  const bytes = memory.bytes;
-  const value = (tensor: number, column: number, line: number) =>
-    tensor * 100_000 + column * 100 + line;
-  const sizes = new Set<number>();
-  for (let p = 0; p < 300; p++) {
-    memory.reserve(1, p + 1);
+  const range = { first: 1, count: 2 };
+  for (const tensor of TENSORS) {
+    memory.view(tensor, 0, range, LAYOUT).data.fill(7);
+    const { data, dims } = memory.view(tensor, 0, range, usedLayout(LAYOUT, 2));
+    const tokens = (tensor.sinks ? 2 : 0) +
+      (tensor.block === 0 ? 2 : tensor.block === 1 ? 1 : 0);
+    assertEquals(dims, [2, tensor.heads, 1, tensor.width, tokens]);
+    assertEquals(data.length, dims.reduce((a, b) => a * b));
+    assert(data.every((x) => x === (tensor.block === 1 ? 0 : 7)), tensor.name);
+  }
+});
+
+Deno.test("ring memory: a copy holds what is in use, bit for bit, wherever it is put", () => {
+  const random = () => Math.fround(Math.random() * 2 - 1);
+  for (const used of [0, 1, 2, 3, 4, 5]) {
+    const memory = new RingMemory(
+      { layers: LAYERS, tensors: TENSORS },
+      LAYOUT,
+      SLOTS,
+    );
+    const places: RowPlace[] = [
+      { part: "sinks", index: 0 },
+      { part: "sinks", index: 1 },
+      ...Array.from(
+        { length: used },
+        (_, index) => ({ part: "window" as const, index }),
+      ),
+    ];
     const rows = Object.fromEntries(
-      Object.entries(ROW_WIDTHS).map(([name, width], i) => [
+      Object.entries(ROW_WIDTHS).map(([name, width]) => [
         name,
-        Float32Array.from({ length: width }, (_, line) => value(i, p, line)),
+        Float32Array.from({ length: places.length * width }, random),
       ]),
     );
-    memory.write(1, [{ part: "window", index: p }], rows);
-    sizes.add(memory.layoutOf(1).windowRows);
-    if (![0, 63, 64, 200, 299].includes(p)) continue;
-    for (const tensor of TENSORS.filter(({ holds }) => holds !== "sinks")) {
-      const view = memory.view(tensor, 1, 1);
-      const first = tensor.holds === "all" ? layout.sinkRows : 0;
-      const { heads, width } = tensor;
-      for (let line = 0; line < heads * width; line++) {
-        for (let q = 0; q <= p; q++) {
-          assertEquals(
-            valueAt(view, [0, first + q, line]),
-            value(tensor.rows === "a" ? 0 : 1, q, heads * width + line),
-          );
-        }
-      }
-    }
+    memory.write(1, places, rows);
+    const all = (slot: number) =>
+      TENSORS.flatMap((tensor) =>
+        [0, 1, 2].map((layer) =>
+          memory.view(tensor, layer, { first: slot, count: 1 }, LAYOUT).data
+        )
+      );
+    const expected = all(1).map((data) => data.slice());
+    const copy = memory.copy(1, used);
+    for (const data of all(1)) data.fill(9);
+    memory.paste(3, copy);
+    assertEquals(all(3), expected);
+    assert(all(2).every((data) => data.every((x) => x === 0)));
+    assert(all(1).every((data) => data.every((x) => x === 9)));
+    const widths = TENSORS.map(({ sinks, block, heads, width }) => {
+      const ring = block === null
+        ? 0
+        : block === 0
+        ? Math.min(used, 2)
+        : Math.max(0, used - 2);
+      return heads * width * ((sinks ? 2 : 0) + ring);
+    });
+    assertEquals(copy.bytes, 4 * LAYERS * widths.reduce((a, b) => a + b));
   }
-  assertEquals([...sizes], [64, 128, 256, 300]);
-  assertEquals(memory.bytes, bytes);
-  for (const tensor of TENSORS) { // the other slot is as it was
-    assert(memory.view(tensor, 1, 0).data.every((x) => x === 0));
-  }
-  memory.reset(1);
-  assertEquals(memory.layoutOf(1).windowRows, 64);
 });

@@ -32,7 +32,7 @@ export async function openSmallDecoder(
   { layout, slots = 1, chunk = 4096, wrap = (session) => session }: OpenOptions,
 ): Promise<OpenDecoder> {
   using file = await openGguf(model.path);
-  const plan = await planDecoder(file);
+  const plan = await planDecoder(file, layout.blocks.length);
   const source = { file, plan, sha256: model.sha256 };
   const graph = await openDecoderGraph(source, engine.linear, model.directory);
   const session = wrap(await engine.open(graph, { threads: 1 }));

@@ -12,7 +12,7 @@ import {
 import { appendAll, openSmallDecoder, rmsDifference } from "./open.ts";
 
 const POLICY = new SinkWindow(4, 13);
-const LAYOUT = { sinkRows: 4, windowRows: 13 };
+const LAYOUT = { sinkRows: 4, blocks: [13] };
 
 const QUANTISED: Record<string, Partial<SmallModelOptions>> = {
   "Q4_1, tied Q8_0 head": {

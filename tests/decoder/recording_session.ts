@@ -16,8 +16,8 @@ export interface RecordedTensor extends EngineTensor {
 
 /** Remembers the memory that a decoder gave, and fails on demand. */
 export class RecordingSession implements EngineSession {
-  /** All values ever made, in order: a decoder makes those of its caches first. */
-  readonly tensors: RecordedTensor[] = [];
+  /** The memory of every value ever made. */
+  readonly #memory = new Map<EngineTensor, TensorData>();
   /** Inputs of the last run. */
   inputs: Readonly<Record<string, EngineTensor>> = {};
   runs = 0;
@@ -31,8 +31,25 @@ export class RecordingSession implements EngineSession {
 
   tensor(data: TensorData, dims: readonly number[]): EngineTensor {
     const tensor = this.#inner.tensor(data, dims);
-    this.tensors.push({ data, dims });
+    this.#memory.set(tensor, data);
     return tensor;
+  }
+
+  /** The caches of the last run, by input. */
+  caches(): Record<string, EngineTensor> {
+    return Object.fromEntries(
+      Object.entries(this.inputs).filter(([name]) => /_\d+$/.test(name)),
+    );
+  }
+
+  /** All of the memory that the last run's caches lie in. */
+  cacheMemory(): Float32Array[] {
+    const buffers = new Set(
+      Object.values(this.caches()).map((tensor) =>
+        this.#memory.get(tensor)!.buffer
+      ),
+    );
+    return [...buffers].map((buffer) => new Float32Array(buffer));
   }
 
   async run(

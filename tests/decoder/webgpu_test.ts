@@ -1,4 +1,5 @@
 import { WEBGPU } from "../../lib/engine/web.ts";
+import { batchContractTests } from "./batch_contract.ts";
 import { contractTests } from "./contract.ts";
 
 const adapter = await navigator.gpu?.requestAdapter();
@@ -12,3 +13,10 @@ if (absent) console.warn(`WebGPU is not tested: ${absent}`);
 
 // Adapters in software count here: it is arithmetic that is tested.
 contractTests(WEBGPU, { absent, long: 40, short: 30, tolerance: 1e-4 });
+batchContractTests(WEBGPU, {
+  absent,
+  runs: 2,
+  steps: 12,
+  copied: [8, 40],
+  tolerance: 1e-4,
+});

@@ -26,7 +26,7 @@ async function convert(
   sha256 = model.sha256,
 ) {
   using file = await openGguf(model.path);
-  const plan = await planDecoder(file);
+  const plan = await planDecoder(file, 2);
   return await openDecoderGraph(
     { file, plan, sha256 },
     lowering,
@@ -62,7 +62,7 @@ Deno.test("a graph is converted once for each file and lowering", async () => {
   };
   const source = {
     file: unread,
-    plan: await planDecoder(file),
+    plan: await planDecoder(file, 2),
     sha256: model.sha256,
   };
   assertEquals(

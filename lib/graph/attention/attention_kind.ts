@@ -17,11 +17,11 @@ export const CONTEXT = {
   cos: "cos",
   /** Sines, `[angles, rope.dimensions / 2]`. */
   sin: "sin",
-  /** Added to scores, `[batch, 1, 1, chunk, sinkRows + windowRows + chunk]`. */
+  /** Added to scores, `[batch, 1, 1, chunk, sinks + window + chunk]`. */
   mask: "mask",
   /** `[batch, chunk, heads + 2 kvHeads, headDim]`, int64: how tokens divide into conversations. */
   heads: "heads",
-  /** `[sinkRows + windowRows, chunk]`: where stored rows end and the chunk's begin. */
+  /** Columns of the mask by tensor: sinks and first block, further blocks, the chunk; int64. */
   split: "split",
 } as const;
 

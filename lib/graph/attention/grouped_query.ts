@@ -19,13 +19,27 @@ export class GroupedQueryAttention implements AttentionKind {
   readonly tensors: readonly CacheTensor[];
   readonly #shape: DecoderShape;
 
-  constructor(shape: DecoderShape) {
+  /** @param blocks parts that the window's ring is divided into */
+  constructor(shape: DecoderShape, blocks: number) {
     this.#shape = shape;
     const row = { heads: shape.kvHeads, width: shape.headDim };
+    const parts = Array.from({ length: blocks }, (_, block) => block);
     this.tensors = [
-      { ...row, name: "sink_keys", rows: "keys", holds: "sinks" },
-      { ...row, name: "window_keys", rows: "keys", holds: "window" },
-      { ...row, name: "values", rows: "values", holds: "all" },
+      { ...row, name: "sink_keys", rows: "keys", sinks: true, block: null },
+      ...parts.map((block) => ({
+        ...row,
+        name: `keys${block}`,
+        rows: "keys",
+        sinks: false,
+        block,
+      })),
+      ...parts.map((block) => ({
+        ...row,
+        name: `values${block}`,
+        rows: "values",
+        sinks: block === 0,
+        block,
+      })),
     ];
   }
 
@@ -36,9 +50,11 @@ export class GroupedQueryAttention implements AttentionKind {
   ): { output: string; rows: Record<string, string> } {
     const { kvHeads, heads, headDim } = this.#shape;
     const at = (name: string) => `layer${layer}.${name}`;
-    const [sinkKeys, windowKeys, values] = this.tensors.map((tensor) =>
-      declareCache(graph, tensor, layer)
-    ) as [string, string, string];
+    const stored = (rows: string) =>
+      this.tensors.filter((tensor) => tensor.rows === rows)
+        .map((tensor) => declareCache(graph, tensor, layer));
+    const [sinkKeys, ...windowKeys] = stored("keys") as [string, ...string[]];
+    const values = stored("values");
 
     const [query, key, value] = this.#heads(graph, at, projections);
     const keyRows = this.#rotate(graph, at("keys"), key, CONTEXT.position);
@@ -64,20 +80,23 @@ export class GroupedQueryAttention implements AttentionKind {
       });
     const scores = graph.node("Concat", at("scores"), [
       product("sink_scores", qs, sinkKeys),
-      product("window_scores", q, windowKeys),
+      ...windowKeys.map((keys, i) => product(`window_scores${i}`, q, keys)),
       productTransposed("chunk_scores", q, k),
     ], { attributes: { axis: -1 } });
     const masked = graph.node("Add", at("masked"), [scores, CONTEXT.mask]);
     const weights = graph.node("Softmax", at("weights"), [masked], {
       attributes: { axis: -1 },
     });
-    const parts = [at("stored_weights"), at("chunk_weights")] as const;
-    graph.nodes("Split", parts, [weights, CONTEXT.split], {
+    const parts = values.map((_, i) => at(`stored_weights${i}`));
+    const own = at("chunk_weights");
+    graph.nodes("Split", [...parts, own], [weights, CONTEXT.split], {
       attributes: { axis: -1 },
     });
-    const mixed = graph.node("Add", at("mixed"), [
-      productTransposed("stored_mix", parts[0], values),
-      product("chunk_mix", parts[1], v),
+    const mixed = graph.node("Sum", at("mixed"), [
+      ...values.map((columns, i) =>
+        productTransposed(`stored_mix${i}`, parts[i]!, columns)
+      ),
+      product("chunk_mix", own, v),
     ]);
     const tokens = graph.node("Transpose", at("mixed.tokens"), [mixed], {
       attributes: { perm: [0, 3, 1, 2, 4] },
@@ -140,12 +159,13 @@ function declareCache(
   tensor: CacheTensor,
   layer: number,
 ): string {
-  const { heads, width, holds } = tensor;
+  const { heads, width, sinks, block } = tensor;
+  const rows = [...sinks ? ["sinks"] : [], ...block === null ? [] : [block]];
   return graph.input(`${tensor.name}_${layer}`, "float32", [
     "batch",
     heads,
     1,
     width,
-    `${holds}_rows`,
+    `rows_${rows.join("_")}`,
   ]);
 }

@@ -1,0 +1,272 @@
+/**
+ * What every engine's decoder must do with many conversations at once (the cache contract, points 3
+ * and 7): whoever else is in the batch, joins it, leaves it, moves or fails, each one's logits are
+ * those that it has alone.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { SinkWindow } from "../../lib/cache/sink_window.ts";
+import type { Snapshot } from "../../lib/decoder/decoder.ts";
+import type { Engine } from "../../lib/engine/engine.ts";
+import { randomTokens, writeSmallModel } from "../reference/small_model.ts";
+import {
+  appendAll,
+  assertLogits,
+  type OpenDecoder,
+  openSmallDecoder,
+} from "./open.ts";
+import { RecordingSession } from "./recording_session.ts";
+
+/** How far an engine is tested. */
+export interface BatchContractOptions {
+  /** Why the engine cannot be tested here; `null` if it can. */
+  readonly absent?: string | null;
+  /** Random schedules, and steps of each at most. */
+  readonly runs: number;
+  readonly steps: number;
+  /** After how many tokens conversations are copied. */
+  readonly copied: readonly number[];
+  /** Largest rounding error of a logit. */
+  readonly tolerance: number;
+}
+
+const SLOTS = 6;
+const LAYOUT = { sinkRows: 4, blocks: [4, 9] };
+const POLICY = new SinkWindow(4, 13);
+
+/** What happens to one slot before a step, or in it. */
+type Action =
+  | { do: "open"; policy: SinkWindow }
+  | { do: "append"; count: number }
+  | { do: "move"; to: number }
+  | { do: "leave" };
+
+const policies = fc.record({
+  sinks: fc.nat(4),
+  window: fc.integer({ min: 1, max: 13 }),
+}).map(({ sinks, window }) => new SinkWindow(sinks, window));
+
+const action: fc.Arbitrary<Action> = fc.oneof(
+  { weight: 2, arbitrary: policies.map((policy) => ({ do: "open", policy })) },
+  { weight: 12, arbitrary: fc.constant({ do: "append", count: 1 }) },
+  {
+    weight: 2,
+    arbitrary: fc.integer({ min: 2, max: 9 })
+      .map((count) => ({ do: "append", count })),
+  },
+  { weight: 1, arbitrary: fc.nat(SLOTS - 1).map((to) => ({ do: "move", to })) },
+  { weight: 1, arbitrary: fc.constant({ do: "leave" }) },
+);
+
+/** A conversation, and what it was given and gave. */
+interface Conversation {
+  readonly policy: SinkWindow;
+  readonly tokens: readonly number[];
+  readonly cuts: number[];
+  readonly logits: Float32Array[];
+}
+
+/** Plays a schedule; gives all conversations that it had. */
+async function play(
+  decoder: OpenDecoder,
+  schedule: readonly (readonly Action[])[],
+): Promise<Conversation[]> {
+  const all: Conversation[] = [];
+  const slots: (Conversation | null)[] = Array(SLOTS).fill(null);
+  const open = (slot: number, policy: SinkWindow) => {
+    decoder.open(slot, policy);
+    const tokens = randomTokens(schedule.length * 9, undefined, all.length);
+    all.push(slots[slot] = { policy, tokens, cuts: [], logits: [] });
+  };
+  for (let slot = 0; slot < SLOTS; slot++) open(slot, POLICY);
+  for (const actions of schedule) {
+    const chunks: { slot: number; tokens: number[]; logits: number }[] = [];
+    for (const [slot, action] of actions.entries()) {
+      const conversation = slots[slot] ?? null;
+      if (action.do === "open") {
+        open(slot, action.policy);
+      } else if (action.do === "leave") {
+        slots[slot] = null;
+      } else if (action.do === "move" && conversation && !slots[action.to]) {
+        const snapshot = decoder.save(slot);
+        decoder.open(slot, POLICY);
+        decoder.restore(action.to, snapshot);
+        [slots[slot], slots[action.to]] = [null, conversation];
+      }
+    }
+    for (const [slot, action] of actions.entries()) {
+      const conversation = slots[slot];
+      if (action.do !== "append" || !conversation) continue;
+      const count = Math.min(action.count, decoder.limit(slot));
+      const seen = decoder.seen(slot);
+      const tokens = conversation.tokens.slice(seen, seen + count);
+      chunks.push({ slot, tokens, logits: count });
+    }
+    const results = await decoder.run(chunks);
+    for (const [i, { slot, tokens }] of chunks.entries()) {
+      const { cuts, logits } = slots[slot]!;
+      cuts.push(tokens.length);
+      const size = decoder.vocabulary;
+      for (let row = 0; row < tokens.length; row++) {
+        logits.push(results[i]!.slice(row * size, (row + 1) * size));
+      }
+    }
+  }
+  return all;
+}
+
+/** Adds the tests of one engine. */
+export function batchContractTests(
+  engine: Engine,
+  { absent, runs, steps, copied, tolerance }: BatchContractOptions,
+): void {
+  const test = (name: string, fn: () => Promise<void>) =>
+    Deno.test({
+      name: `${engine.name} decoder ${name}`,
+      ignore: typeof absent === "string",
+      fn,
+    });
+
+  test("gives each conversation its own logits, whoever joins, leaves or moves", async () => {
+    await using model = await writeSmallModel();
+    const opened = { layout: LAYOUT, slots: SLOTS };
+    await using decoder = await openSmallDecoder(engine, model, opened);
+    await using alone = await openSmallDecoder(engine, model, {
+      layout: LAYOUT,
+    });
+    let tokens = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.array(action, { minLength: SLOTS, maxLength: SLOTS }),
+          { minLength: steps / 2, maxLength: steps },
+        ),
+        async (schedule) => {
+          for (const conversation of await play(decoder, schedule)) {
+            const { policy, cuts, logits } = conversation;
+            alone.open(0, policy);
+            const expected: Float32Array[] = [];
+            for (const count of cuts) {
+              const at = expected.length;
+              const chunk = conversation.tokens.slice(at, at + count);
+              expected.push(
+                ...await appendAll(alone, chunk, { size: count }),
+              );
+            }
+            tokens += expected.length;
+            assertLogits(logits, expected, tolerance, `${engine.name}`);
+          }
+        },
+      ),
+      { numRuns: runs, seed: 4 },
+    );
+    assert(tokens > runs * steps, `only ${tokens} tokens were compared`);
+  });
+
+  test("runs neighbours in one run, whatever lies between them", async () => {
+    await using model = await writeSmallModel();
+    let session!: RecordingSession;
+    const wrap = (inner: ConstructorParameters<typeof RecordingSession>[0]) =>
+      session = new RecordingSession(inner);
+    const opened = { layout: LAYOUT, slots: SLOTS, wrap };
+    await using decoder = await openSmallDecoder(engine, model, opened);
+    const step = (slot: number) => ({ slot, tokens: [7], logits: 1 });
+    for (let slot = 0; slot < SLOTS; slot++) decoder.open(slot, POLICY);
+    await decoder.run([0, 1, 2, 3, 4, 5].map(step));
+    assertEquals(session.runs, 1);
+    const [first, , , last] = await decoder.run([
+      step(5),
+      step(0),
+      step(3),
+      step(2),
+    ]);
+    assertEquals(session.runs, 2);
+    assertLogits([last!], [first!], tolerance);
+    assertEquals([0, 1, 2, 3, 4, 5].map((slot) => decoder.seen(slot)), [
+      2,
+      1,
+      2,
+      2,
+      1,
+      2,
+    ]);
+  });
+
+  test("goes on from a copy as it would have gone on, in any slot, as often as one likes", async () => {
+    await using model = await writeSmallModel();
+    const opened = { layout: LAYOUT, slots: 3 };
+    await using decoder = await openSmallDecoder(engine, model, opened);
+    const limit = POLICY.chunkLimit.bind(POLICY);
+    const [before, after] = [randomTokens(60), randomTokens(steps / 2, 96, 5)];
+    for (const count of copied) {
+      decoder.open(0, POLICY);
+      await appendAll(decoder, before.slice(0, count), { size: 9, limit });
+      const copy = decoder.save(0);
+      assertEquals([copy.seen, copy.policy], [count, POLICY]);
+      const expected = await appendAll(decoder, after, { size: 1 });
+      for (const slot of [2, 1, 2]) {
+        decoder.open(slot, POLICY);
+        await appendAll(decoder, randomTokens(40), { size: 30, slot, limit });
+        decoder.restore(slot, copy);
+        assertEquals(decoder.seen(slot), count);
+        const actual = await appendAll(decoder, after, { size: 1, slot });
+        assertLogits(actual, expected, 0, `copied after ${count}`);
+      }
+    }
+  });
+
+  test("copies no more than what is in use, and refuses a copy that does not fit", async () => {
+    await using model = await writeSmallModel();
+    await using decoder = await openSmallDecoder(engine, model, {
+      layout: LAYOUT,
+    });
+    decoder.open(0, POLICY);
+    const sizes: number[] = [];
+    const copies: Snapshot[] = [];
+    for (const count of [0, 5, 12, 40]) {
+      const tokens = randomTokens(count - decoder.seen(0));
+      await appendAll(decoder, tokens, { size: 1 });
+      const copy = decoder.save(0);
+      sizes.push(copy.bytes);
+      copies.push(copy);
+    }
+    // Sinks are copied whole; of the ring 1, 8 and all 13 rows of 2 × 2 heads × 16 × f32 in 2 layers.
+    const row = 2 * 2 * 2 * 16 * 4;
+    assertEquals(sizes, [4 * row, 5 * row, 12 * row, 17 * row]);
+    assertEquals(sizes.at(-1), decoder.slotBytes);
+    await using other = await openSmallDecoder(engine, model, {
+      layout: { sinkRows: 4, blocks: [4, 8] },
+    });
+    other.open(0, new SinkWindow(2, 5));
+    await appendAll(other, [1, 2, 3], { size: 1 });
+    assertThrows(() => other.restore(0, copies[1]!), RangeError, "13 tokens");
+    await using third = await openSmallDecoder(engine, model, {
+      layout: { sinkRows: 4, blocks: [5, 8] },
+    });
+    assertThrows(() => third.restore(0, copies[1]!), RangeError, "4 + 13");
+    assertThrows(() => third.save(0), RangeError, "not open");
+    assertEquals(other.seen(0), 3);
+  });
+
+  test("changes no slot if a batch fails", async () => {
+    await using model = await writeSmallModel();
+    let session!: RecordingSession;
+    const wrap = (inner: ConstructorParameters<typeof RecordingSession>[0]) =>
+      session = new RecordingSession(inner);
+    const opened = { layout: LAYOUT, slots: SLOTS, wrap };
+    await using decoder = await openSmallDecoder(engine, model, opened);
+    const slots = [0, 1, 5]; // two runs
+    for (const slot of slots) decoder.open(slot, POLICY);
+    const batch = (token: number) =>
+      slots.map((slot) => ({ slot, tokens: [token + slot], logits: 1 }));
+    const expected = await decoder.run(batch(1));
+    for (const slot of slots) decoder.rewind(slot, 0);
+    session.failAfter = 1;
+    await assertRejects(() => decoder.run(batch(9)), Error, "on purpose");
+    session.failAfter = Infinity;
+    assertEquals(slots.map((slot) => decoder.seen(slot)), [0, 0, 0]);
+    assertLogits(await decoder.run(batch(1)), expected, 0);
+  });
+}
