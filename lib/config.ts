@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { ENGINE_CHOICES, type EngineChoice } from "./engine/choose.ts";
+import type { ServiceLimits } from "./chat/chat_service.ts";
 import { defaultModelsDirectory, type Environment } from "./models/mod.ts";
 
 /** What an operator can choose. */
@@ -23,10 +24,9 @@ export interface Config {
   readonly systemSinks: number;
   /** W: tokens of the window. */
   readonly window: number;
-  /** Conversations whose caches are kept at once. */
-  readonly slots: number;
-  /** Most tokens of one answer. */
-  readonly maxTokens: number;
+  /** Bytes for the caches of conversations that are answered; they decide how many slots there are. */
+  readonly memory: number;
+  readonly limits: ServiceLimits;
 }
 
 const MAX_ROWS = 1 << 20;
@@ -34,6 +34,30 @@ const MAX_ROWS = 1 << 20;
 function count(least: number, most: number, standard: number) {
   return z.string().regex(/^\d+$/, "must be a whole number").transform(Number)
     .pipe(z.number().min(least).max(most)).default(standard);
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  B: 1,
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+};
+
+function bytes(standard: string) {
+  return z.string().regex(
+    /^\d+(B|[kMG]B|[KMG]iB)?$/,
+    "must be a number of bytes, such as 500000000, 500MB or 1GiB",
+  ).default(standard).transform((text) => {
+    const [, number, unit = "B"] = /^(\d+)(\D*)$/.exec(text)!;
+    return Number(number) * UNITS[unit || "B"]!;
+  }).pipe(z.number().max(Number.MAX_SAFE_INTEGER));
+}
+
+function seconds(standard: number) {
+  return count(1, 86_400, standard).transform((value) => value * 1000);
 }
 
 /** What each variable may be; the README's table says what it does. */
@@ -51,7 +75,12 @@ const SCHEMA = z.object({
     4,
   ),
   EVERSTREAM_WINDOW: count(1, MAX_ROWS, 1020),
-  EVERSTREAM_SLOTS: count(1, 4096, 4),
+  EVERSTREAM_MEMORY: bytes("384MiB"),
+  EVERSTREAM_SWAP: bytes("512MiB"),
+  EVERSTREAM_SHARED: bytes("64MiB"),
+  EVERSTREAM_QUEUE: count(0, 1 << 20, 64),
+  EVERSTREAM_QUEUE_SECONDS: seconds(30),
+  EVERSTREAM_ANSWER_SECONDS: seconds(600),
   EVERSTREAM_MAX_TOKENS: count(1, 1 << 30, 4096),
 });
 
@@ -100,7 +129,14 @@ export function readConfig(environment: Environment = Deno.env): Config {
     sinks: typeof sinks === "number" ? sinks : "system",
     systemSinks: Number(String(sinks).split(":")[1] ?? DEFAULT_SYSTEM_SINKS),
     window: values.EVERSTREAM_WINDOW,
-    slots: values.EVERSTREAM_SLOTS,
-    maxTokens: values.EVERSTREAM_MAX_TOKENS,
+    memory: values.EVERSTREAM_MEMORY,
+    limits: {
+      maxTokens: values.EVERSTREAM_MAX_TOKENS,
+      queue: values.EVERSTREAM_QUEUE,
+      queueTimeout: values.EVERSTREAM_QUEUE_SECONDS,
+      answerTimeout: values.EVERSTREAM_ANSWER_SECONDS,
+      swapBytes: values.EVERSTREAM_SWAP,
+      sharedBytes: values.EVERSTREAM_SHARED,
+    },
   };
 }

@@ -5,7 +5,13 @@
  * @module
  */
 import { join } from "node:path";
-import { blockCount, slotLayout } from "./cache/layout.ts";
+import {
+  blockCount,
+  conversationBytes,
+  type SlotLayout,
+  slotLayout,
+  windowRows,
+} from "./cache/layout.ts";
 import { ChatService } from "./chat/chat_service.ts";
 import { createChatTemplate } from "./chat/template.ts";
 import type { Config } from "./config.ts";
@@ -13,7 +19,11 @@ import { EmbeddingTable } from "./decoder/embedding_table.ts";
 import { OnnxDecoder } from "./decoder/onnx_decoder.ts";
 import type { ChosenEngine } from "./engine/choose.ts";
 import { chooseEngine } from "./engine/choose.ts";
-import { openDecoderGraph, planDecoder } from "./graph/convert.ts";
+import {
+  type DecoderPlan,
+  openDecoderGraph,
+  planDecoder,
+} from "./graph/convert.ts";
 import { locateModel, terminalProgress } from "./models/mod.ts";
 import { readGgufVocabulary } from "./text/gguf_vocabulary.ts";
 import { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";
@@ -47,7 +57,7 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
   );
   const chosen = await chooseEngine(config.engine);
   const decoder = await loadDecoder(file, located.sha256, chosen, config);
-  const { sinks, window, maxTokens } = config;
+  const { sinks, window, limits } = config;
   const service = new ChatService({
     id: located.id,
     decoder,
@@ -55,7 +65,7 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
     template,
     sinks,
     window,
-    maxTokens,
+    limits,
   });
   return {
     id: located.id,
@@ -82,11 +92,19 @@ export async function loadDecoder(
   chosen: ChosenEngine,
   config: Pick<
     Config,
-    "modelsDirectory" | "threads" | "slots" | "sinks" | "systemSinks" | "window"
+    | "modelsDirectory"
+    | "threads"
+    | "memory"
+    | "sinks"
+    | "systemSinks"
+    | "window"
   >,
 ): Promise<OnnxDecoder> {
   const plan = await planDecoder(file, blockCount(config.window));
   const { engine } = chosen;
+  const sinks = config.sinks === "system" ? config.systemSinks : config.sinks;
+  const layout = slotLayout(sinks, config.window);
+  const slots = slotCount(config.memory, plan, layout);
   const directory = join(config.modelsDirectory, "graphs");
   const graph = await openDecoderGraph(
     { file, plan, sha256 },
@@ -97,10 +115,31 @@ export async function loadDecoder(
     engine.open(graph, { threads: config.threads }),
     EmbeddingTable.read(file, plan.family.embedding),
   ]);
-  const sinks = config.sinks === "system" ? config.systemSinks : config.sinks;
   return new OnnxDecoder({ plan, session, embeddings }, {
-    layout: slotLayout(sinks, config.window),
-    slots: config.slots,
+    layout,
+    slots,
     chunk: engine.chunk,
   });
+}
+
+/** Slots that fit the memory. */
+function slotCount(
+  memory: number,
+  { shape, attention }: DecoderPlan,
+  layout: SlotLayout,
+): number {
+  const each = conversationBytes({
+    layers: shape.layers,
+    tensors: attention.tensors,
+    bytesPerElement: 4,
+  }, layout);
+  const slots = Math.floor(memory / each);
+  if (slots > 0) return slots;
+  throw new RangeError(
+    `Cannot keep a conversation in ${memory} bytes (EVERSTREAM_MEMORY): ${layout.sinkRows} sinks ` +
+      `and a window of ${
+        windowRows(layout)
+      } tokens take ${each}. Give at least that, or make ` +
+      `EVERSTREAM_WINDOW smaller`,
+  );
 }

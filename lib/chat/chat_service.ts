@@ -6,22 +6,41 @@
  */
 import { SinkWindow } from "../cache/sink_window.ts";
 import type { Decoder } from "../decoder/decoder.ts";
-import { createSampler, logprobs, type Sampler } from "../sampling/mod.ts";
-import { SlotPool } from "../scheduler/slot_pool.ts";
-import { StepQueue } from "../scheduler/step_queue.ts";
+import { createSampler, type Sampler } from "../sampling/mod.ts";
+import { eventLoop } from "../scheduler/event_loop.ts";
+import { Scheduler } from "../scheduler/scheduler.ts";
+import { type Lease, SlotPool } from "../scheduler/slot_pool.ts";
 import type { Piece, Tokenizer } from "../text/tokenizer.ts";
+import { Answer } from "./answer.ts";
+import { type Beginning, Beginnings } from "./beginnings.ts";
 import { cancellable } from "./cancellable.ts";
 import {
   type CacheUsage,
   type ChatModel,
   type GenerationEvent,
   type GenerationRequest,
+  type ModelState,
   RequestError,
-  type TokenLogprob,
+  UnavailableError,
 } from "./chat_model.ts";
-import { ConversationLog, type Overlap } from "./conversation_log.ts";
-import { StopStrings } from "./stop_strings.ts";
+import { ConversationLog, isJoint, type Overlap } from "./conversation_log.ts";
 import { canonicalText, type ChatTemplate, piecesOf } from "./template.ts";
+
+/** Bounds of what a service takes upon itself. */
+export interface ServiceLimits {
+  /** Most tokens of one answer. */
+  readonly maxTokens: number;
+  /** Most requests that wait for a slot. */
+  readonly queue: number;
+  /** Milliseconds that a request waits for a slot at most. */
+  readonly queueTimeout: number;
+  /** Milliseconds that an answer takes at most, once it has its slot. */
+  readonly answerTimeout: number;
+  /** Most bytes of idle conversations moved out of their slots. */
+  readonly swapBytes: number;
+  /** Most bytes of shared beginnings. */
+  readonly sharedBytes: number;
+}
 
 /** What the service is made of. */
 export interface ChatParts {
@@ -33,12 +52,12 @@ export interface ChatParts {
   readonly sinks: number | "system";
   /** W: tokens of the window. */
   readonly window: number;
-  /** Most tokens of one answer. */
-  readonly maxTokens: number;
+  readonly limits: ServiceLimits;
 }
 
-/** What a slot remembers between answers. */
+/** A conversation between its answers. */
 interface Memory {
+  readonly owner: string;
   readonly log: ConversationLog;
   readonly policy: SinkWindow;
   /** Tokens of the log that the decoder has not been given yet. */
@@ -47,12 +66,26 @@ interface Memory {
 
 const NOTHING: Overlap = { tokens: 0, length: 0 };
 
+/** What a request comes to before it has a slot. */
+interface Prompt {
+  /** Canonical text of it all. */
+  readonly text: string;
+  /** UTF-16 units of it that are the system block; 0 if there is none. */
+  readonly block: number;
+  readonly policy: SinkWindow;
+  readonly sampler: Sampler;
+}
+
 /** One answer under way. */
-interface Turn {
+interface Turn extends Prompt {
+  readonly owner: string;
   readonly slot: number;
   readonly log: ConversationLog;
-  readonly policy: SinkWindow;
   readonly signal: AbortSignal;
+  /** What of the prompt the slot had already. */
+  readonly kept: Overlap;
+  /** Tokens that the slot needs before the rest of the prompt. */
+  readonly pending: readonly number[];
 }
 
 /** The model that clients talk to. */
@@ -61,18 +94,37 @@ export class ChatService implements ChatModel {
   readonly created = Math.floor(Date.now() / 1000);
   readonly #parts: ChatParts;
   readonly #slots: SlotPool<Memory>;
-  readonly #steps: StepQueue;
+  readonly #scheduler: Scheduler;
+  readonly #beginnings: Beginnings;
+  #evicted = 0;
 
   constructor(parts: ChatParts) {
     this.id = parts.id;
     this.#parts = parts;
-    this.#slots = new SlotPool(parts.decoder.slots);
-    this.#steps = new StepQueue(parts.decoder);
+    this.#slots = new SlotPool(parts.decoder, parts.limits);
+    this.#scheduler = new Scheduler(parts.decoder);
+    this.#beginnings = new Beginnings(parts.limits.sharedBytes);
   }
 
-  /** Slots that answer now, and requests in line. */
-  get load(): { busy: number; waiting: number } {
-    return { busy: this.#slots.busy, waiting: this.#slots.waiting };
+  /** Requests that have a slot, and requests in the queue. */
+  get load(): { running: number; waiting: number } {
+    return { running: this.#slots.busy, waiting: this.#slots.waiting };
+  }
+
+  state(): Promise<ModelState> {
+    const { bytes, swaps } = this.#slots;
+    const { asked, found } = this.#beginnings.counts;
+    return Promise.resolve({
+      ...this.load,
+      cacheBytes: { ...bytes, shared: this.#beginnings.bytes },
+      totals: {
+        evicted: this.#evicted,
+        swappedOut: swaps.out,
+        swappedIn: swaps.in,
+        beginningsAsked: asked,
+        beginningsFound: found,
+      },
+    });
   }
 
   generate(
@@ -85,165 +137,237 @@ export class ChatService implements ChatModel {
     request: GenerationRequest,
     signal: AbortSignal,
   ): AsyncGenerator<GenerationEvent, void, void> {
-    const { template, tokenizer } = this.#parts;
-    const pieces = template.render(request.messages, {
-      addGenerationPrompt: true,
-    });
-    const prompt = canonicalText(pieces);
-    const sampler = this.#sampler(request, pieces);
-    const policy = this.#policy(request);
-
-    const overlap = (memory: Memory) =>
-      memory.policy.sinks === policy.sinks
-        ? memory.log.overlap(
-          prompt,
-          memory.log.tokens <= memory.policy.capacity,
-        )
-        : NOTHING;
-    // What is kept less what is forgotten: all chats begin alike, and one that shares no more than
-    // that with another must not take its slot.
-    const lease = await this.#slots.acquire(
-      (memory) => 2 * overlap(memory).tokens - memory.log.tokens,
+    const prompt = await this.#readPrompt(request, signal);
+    const { owner, id: client } = request.client;
+    const lease = await this.#slots.acquire({
+      client,
+      // What is kept less what is forgotten: all chats begin alike, and one that shares no more than
+      // that with another must not take its slot.
+      score: (memory) =>
+        2 * overlapOf(memory, prompt, owner).tokens - memory.log.tokens,
       signal,
-    );
-    const { slot, memory } = lease;
-    const log = memory?.log ?? new ConversationLog(tokenizer);
-    const turn: Turn = { slot, log, policy, signal };
+    });
+    const deadline = new Deadline(this.#parts.limits.answerTimeout, signal);
+    let turn: Turn | null = null;
+    let evicted = 0;
     let last: number | null = null;
     try {
-      const kept = memory ? overlap(memory) : NOTHING;
-      const tokens = this.#resume(slot, memory, policy, kept);
-      log.rewind(kept);
-      for (const id of log.appendPrompt(piecesOf(prompt.slice(kept.length)))) {
-        tokens.push(id);
-      }
-      const promptTokens = log.tokens;
+      turn = this.#begin(prompt, owner, lease, deadline.signal);
+      evicted = this.#cache(turn).evicted;
+      const tokens = await this.#appendPrompt(turn);
+      const beginning = await this.#findBeginning(turn, tokens.block.length);
+      const promptTokens = turn.log.tokens;
+      const shared = beginning && "snapshot" in beginning;
+      const cachedTokens = turn.kept.tokens +
+        (shared ? tokens.block.length : 0);
+      const cache = this.#cache(turn);
+      yield { type: "start", promptTokens, cachedTokens, cache };
 
-      let logits = yield* this.#prefill(turn, tokens);
-      const answer = new Answer(request, this.#parts, turn);
+      if (beginning) yield* this.#share(turn, beginning, tokens.block);
+      let logits = yield* this.#prefill(turn, tokens.rest);
+      const answer = new Answer(request, {
+        tokenizer: this.#parts.tokenizer,
+        log: turn.log,
+        maxTokens: this.#parts.limits.maxTokens,
+      });
       for (;;) {
-        last = sampler.sample(logits);
-        sampler.accept(last);
+        last = turn.sampler.sample(logits);
+        turn.sampler.accept(last);
         const ended = answer.take(last, logits);
         const event = answer.event(this.#cache(turn));
         if (event) yield event;
         if (ended) break;
-        logits = await this.#step(turn, [last], 1);
+        logits = await this.#scheduler.step(turn.slot, last, turn.signal);
+        turn.signal.throwIfAborted();
       }
       yield {
         type: "end",
         finishReason: answer.finishReason,
         usage: {
           promptTokens,
-          cachedTokens: kept.tokens,
+          cachedTokens,
           completionTokens: answer.tokens,
           cache: this.#cache(turn),
         },
       };
     } finally {
-      lease.release(this.#remember(turn, last));
+      deadline.clear();
+      if (turn) this.#evicted += this.#cache(turn).evicted - evicted;
+      lease.release(turn && this.#remember(turn, last));
     }
   }
 
-  /** What the slot remembers: nothing if its cache lacks more of the log than the last token. */
-  #remember(turn: Turn, last: number | null): Memory | null {
-    const { log, policy, slot } = turn;
-    const missing = log.tokens - this.#parts.decoder.seen(slot);
-    if (missing === 0) return { log, policy, pending: [] };
-    return missing === 1 && last !== null
-      ? { log, policy, pending: [last] }
-      : null;
+  /** Renders a request's messages and makes what it needs beside a slot. */
+  async #readPrompt(
+    request: GenerationRequest,
+    signal: AbortSignal,
+  ): Promise<Prompt> {
+    const { template } = this.#parts;
+    const pieces = template.render(request.messages, {
+      addGenerationPrompt: true,
+    });
+    const block = template.renderSystemBlock(request.messages) ?? [];
+    const text = canonicalText(pieces);
+    const { length } = canonicalText(block);
+    return {
+      text,
+      block: isJoint(text, length) ? length : 0,
+      policy: await this.#policy(block, signal),
+      sampler: await this.#sampler(request, pieces, signal),
+    };
   }
 
-  /** Brings the slot to where the prompt goes on; gives what it still has to be given. */
-  #resume(
-    slot: number,
-    memory: Memory | null,
-    policy: SinkWindow,
-    kept: { tokens: number },
-  ): number[] {
-    const { decoder } = this.#parts;
+  /** Brings the slot to where the prompt goes on. */
+  #begin(
+    prompt: Prompt,
+    owner: string,
+    { slot, memory }: Lease<Memory>,
+    signal: AbortSignal,
+  ): Turn {
+    const { decoder, tokenizer } = this.#parts;
+    const turn = { ...prompt, owner, slot, signal };
+    const kept = memory ? overlapOf(memory, prompt, owner) : NOTHING;
     if (!memory || kept.tokens === 0) {
-      decoder.open(slot, policy);
-      return [];
+      decoder.open(slot, prompt.policy);
+      const log = new ConversationLog(tokenizer);
+      return { ...turn, log, kept: NOTHING, pending: [] };
     }
-    if (kept.tokens === memory.log.tokens) return [...memory.pending];
-    decoder.rewind(slot, kept.tokens);
-    return [];
+    const { log } = memory;
+    const whole = kept.tokens === log.tokens;
+    if (!whole) decoder.rewind(slot, kept.tokens);
+    log.rewind(kept);
+    return { ...turn, log, kept, pending: whole ? memory.pending : [] };
   }
 
-  /** Appends the prompt chunk by chunk, telling how the cache fills; gives the last logits. */
-  async *#prefill(
-    turn: Turn,
-    tokens: readonly number[],
-  ): AsyncGenerator<GenerationEvent, Float32Array, void> {
-    const { decoder } = this.#parts;
-    if (tokens.length === 0) {
+  /** Takes the rest of the prompt into the log; gives what the slot still has to be given. */
+  async #appendPrompt(
+    { text, block, kept, log, pending, signal }: Turn,
+  ): Promise<{ block: number[]; rest: number[] }> {
+    const pause = pauses(signal);
+    const append = (part: string) => log.appendPrompt(piecesOf(part), pause);
+    const own = Math.max(block, kept.length);
+    const ids = await append(text.slice(kept.length, own));
+    const rest = await append(text.slice(own));
+    const tokens = kept.length === 0
+      ? { block: ids, rest }
+      : { block: [], rest: [...pending, ...ids, ...rest] };
+    if (tokens.block.length + tokens.rest.length === 0) {
       throw new RequestError(
         "The messages hold no text that the model knows",
         "messages",
       );
     }
-    for (let at = 0;;) {
-      const limit = Math.min(
-        decoder.chunk,
-        turn.policy.chunkLimit(decoder.seen(turn.slot)),
-      );
-      const chunk = tokens.slice(at, at + limit);
-      at += chunk.length;
-      if (at === tokens.length) return await this.#step(turn, chunk, 1);
-      await this.#step(turn, chunk, 0);
-      yield { type: "text", text: "", cache: this.#cache(turn) };
+    return tokens;
+  }
+
+  /** The copy of a new conversation's system block, or the claim to compute it. */
+  async #findBeginning(turn: Turn, tokens: number): Promise<Beginning | null> {
+    if (tokens === 0) return null;
+    const { owner, policy, text, block, signal } = turn;
+    const of = { owner, policy, text: text.slice(0, block) };
+    return await this.#beginnings.find(of, signal);
+  }
+
+  /** Puts a shared beginning into the slot, computing it if nobody has. */
+  async *#share(
+    turn: Turn,
+    beginning: Beginning,
+    tokens: readonly number[],
+  ): AsyncGenerator<GenerationEvent, void, void> {
+    const { decoder } = this.#parts;
+    if ("snapshot" in beginning) {
+      return decoder.restore(turn.slot, beginning.snapshot);
+    }
+    try {
+      yield* this.#prefill(turn, tokens);
+      beginning.claim.give(decoder.save(turn.slot));
+    } finally {
+      beginning.claim.abandon();
     }
   }
 
-  async #step(
+  /** Appends part of the prompt, telling how the cache fills; gives the last logits. */
+  async *#prefill(
     turn: Turn,
     tokens: readonly number[],
-    logits: number,
-  ): Promise<Float32Array> {
-    const result = await this.#steps.run(
-      { slot: turn.slot, tokens, logits },
-      turn.signal,
-    );
-    turn.signal.throwIfAborted();
-    return result;
+  ): AsyncGenerator<GenerationEvent, Float32Array, void> {
+    let chunk = Promise.withResolvers<null>();
+    const done = this.#scheduler.prefill(turn.slot, tokens, {
+      signal: turn.signal,
+      onChunk: () => chunk.resolve(null),
+    });
+    try {
+      for (;;) {
+        const logits = await Promise.race([done, chunk.promise]);
+        turn.signal.throwIfAborted();
+        if (logits) return logits;
+        chunk = Promise.withResolvers();
+        yield { type: "text", tokens: 0, text: "", cache: this.#cache(turn) };
+      }
+    } finally {
+      // Whoever has left: the slot is in use until the chunk under way is done.
+      await done.catch(() => {});
+    }
   }
 
-  #sampler(request: GenerationRequest, prompt: readonly Piece[]): Sampler {
-    const { decoder, tokenizer } = this.#parts;
+  /** What is kept of the conversation: nothing if its cache lacks more of the log than the last token. */
+  #remember(turn: Turn, last: number | null): Memory | null {
+    const { log, policy, slot, owner } = turn;
+    const missing = log.tokens - this.#parts.decoder.seen(slot);
+    if (missing === 0) return { owner, log, policy, pending: [] };
+    return missing === 1 && last !== null
+      ? { owner, log, policy, pending: [last] }
+      : null;
+  }
+
+  async #sampler(
+    request: GenerationRequest,
+    prompt: readonly Piece[],
+    signal: AbortSignal,
+  ): Promise<Sampler> {
+    const { decoder } = this.#parts;
+    let sampler: Sampler;
     try {
-      const sampler = createSampler(request.sampling, decoder.vocabulary);
-      // The whole prompt, whatever part of it a slot still holds: same prompt, same answer.
-      if ((request.sampling.repetitionPenalty ?? 1) !== 1) {
-        sampler.observePrompt(tokenizer.encodePieces(prompt));
-      }
-      return sampler;
+      sampler = createSampler(request.sampling, decoder.vocabulary);
     } catch (error) {
       if (error instanceof RangeError) throw new RequestError(error.message);
       throw error;
     }
+    // The whole prompt, whatever part of it a slot still holds: same prompt, same answer.
+    if ((request.sampling.repetitionPenalty ?? 1) !== 1) {
+      sampler.observePrompt(await this.#encode(prompt, signal));
+    }
+    return sampler;
   }
 
-  #policy(request: GenerationRequest): SinkWindow {
-    const { sinks, window, decoder, template, tokenizer } = this.#parts;
+  async #policy(
+    block: readonly Piece[],
+    signal: AbortSignal,
+  ): Promise<SinkWindow> {
+    const { sinks, window, decoder } = this.#parts;
     if (sinks !== "system") return new SinkWindow(sinks, window);
-    const block: Piece[] = template.renderSystemBlock(request.messages) ?? [];
-    const count = tokenizer.encodePieces(block).length;
-    if (count > decoder.room.sinks) {
+    const { length } = await this.#encode(block, signal);
+    if (length > decoder.room.sinks) {
       throw new RequestError(
-        `The system message takes ${count} tokens, and this server pins at most ` +
+        `The system message takes ${length} tokens, and this server pins at most ` +
           `${decoder.room.sinks} (EVERSTREAM_SINKS): shorten it`,
         "messages",
       );
     }
-    return new SinkWindow(count, window);
+    return new SinkWindow(length, window);
   }
 
-  #cache(turn: Turn): CacheUsage {
+  async #encode(
+    pieces: readonly Piece[],
+    signal: AbortSignal,
+  ): Promise<number[]> {
+    const log = new ConversationLog(this.#parts.tokenizer);
+    return await log.appendPrompt(pieces, pauses(signal));
+  }
+
+  #cache({ slot, policy }: Turn): CacheUsage {
     const { decoder } = this.#parts;
-    const seen = decoder.seen(turn.slot);
-    const { policy } = turn;
+    const seen = decoder.seen(slot);
     return {
       held: policy.held(seen),
       seen,
@@ -255,87 +379,44 @@ export class ChatService implements ChatModel {
   }
 }
 
-/** The text of one answer: what of it may be shown, and when it ends. */
-class Answer {
-  readonly #request: GenerationRequest;
-  readonly #parts: ChatParts;
-  readonly #log: ConversationLog;
-  readonly #stops: StopStrings;
-  readonly #most: number;
-  #text = "";
-  #logprobs: (TokenLogprob & { top: TokenLogprob[] })[] = [];
-  tokens = 0;
-  finishReason: "stop" | "length" = "stop";
+/** How far a conversation goes along with a prompt; never with another owner's. */
+function overlapOf(memory: Memory, prompt: Prompt, owner: string): Overlap {
+  if (memory.owner !== owner || memory.policy.sinks !== prompt.policy.sinks) {
+    return NOTHING;
+  }
+  const rewindable = memory.log.tokens <= memory.policy.capacity;
+  return memory.log.overlap(prompt.text, rewindable);
+}
 
-  constructor(request: GenerationRequest, parts: ChatParts, turn: Turn) {
-    this.#request = request;
-    this.#parts = parts;
-    this.#log = turn.log;
-    this.#stops = new StopStrings(request.stop);
-    this.#most = Math.min(request.maxTokens ?? Infinity, parts.maxTokens);
+/** Lets others run between parts of long work, and ends it when nobody wants it any more. */
+function pauses(signal: AbortSignal): () => Promise<void> {
+  return async () => {
+    await eventLoop();
+    signal.throwIfAborted();
+  };
+}
+
+/** Aborts when time is up, or when the other signal does. */
+class Deadline {
+  readonly signal: AbortSignal;
+  readonly #timer: ReturnType<typeof setTimeout>;
+
+  constructor(milliseconds: number, other: AbortSignal) {
+    const controller = new AbortController();
+    this.signal = AbortSignal.any([controller.signal, other]);
+    const seconds = milliseconds / 1000;
+    this.#timer = setTimeout(() =>
+      controller.abort(
+        new UnavailableError(
+          "answer_timeout",
+          `The answer took ${seconds} s, as long as this server lets any: ask for fewer tokens, ` +
+            `or again when it is less busy`,
+          1,
+        ),
+      ), milliseconds);
   }
 
-  /** Takes the next token; says whether, and how, it ends the answer. */
-  take(
-    token: number,
-    logits: Float32Array,
-  ): "end-token" | "stop-string" | "length" | null {
-    this.tokens++;
-    if (this.#parts.tokenizer.endIds.has(token)) {
-      this.#finish();
-      return "end-token";
-    }
-    const { topLogprobs } = this.#request;
-    if (topLogprobs !== undefined) {
-      this.#logprobs.push(this.#describe(token, logits, topLogprobs));
-    }
-    const { text, stopped } = this.#stops.push(this.#log.appendToken(token));
-    this.#text += text;
-    if (stopped) return "stop-string";
-    if (this.tokens < this.#most) return null;
-    this.finishReason = "length";
-    this.#finish();
-    return "length";
-  }
-
-  /** What became known since the last event, if anything. */
-  event(cache: CacheUsage): GenerationEvent | null {
-    if (this.#text === "" && this.#logprobs.length === 0) return null;
-    const event: GenerationEvent = {
-      type: "text",
-      text: this.#text,
-      cache,
-      ...(this.#logprobs.length > 0 ? { logprobs: this.#logprobs } : {}),
-    };
-    this.#text = "";
-    this.#logprobs = [];
-    return event;
-  }
-
-  #finish(): void {
-    const { text, stopped } = this.#stops.push(this.#log.endAnswer());
-    this.#text += text;
-    if (stopped) this.finishReason = "stop";
-    else this.#text += this.#stops.end();
-  }
-
-  #describe(
-    token: number,
-    logits: Float32Array,
-    count: number,
-  ): TokenLogprob & { top: TokenLogprob[] } {
-    const { logprob, top } = logprobs(logits, token, count);
-    const name = (id: number, logprob: number): TokenLogprob => {
-      const bytes = this.#parts.tokenizer.bytes(id);
-      return {
-        token: new TextDecoder().decode(bytes),
-        bytes: [...bytes],
-        logprob,
-      };
-    };
-    return {
-      ...name(token, logprob),
-      top: top.map((t) => name(t.token, t.logprob)),
-    };
+  clear(): void {
+    clearTimeout(this.#timer);
   }
 }

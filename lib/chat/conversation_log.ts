@@ -47,14 +47,24 @@ export class ConversationLog {
     return this.#tokens;
   }
 
-  /** Appends a prompt; gives its token ids. */
-  appendPrompt(pieces: readonly Piece[]): number[] {
+  /**
+   * Appends a prompt; gives its token ids.
+   *
+   * @param pause awaited after every few milliseconds of work
+   */
+  async appendPrompt(
+    pieces: readonly Piece[],
+    pause: () => Promise<void>,
+  ): Promise<number[]> {
     const ids: number[] = [];
     for (const piece of joinText(pieces)) {
-      const pieceIds = this.#tokenizer.encodePieces([piece]);
+      const before = ids.length;
+      for (const part of this.#tokenizer.encodeParts([piece])) {
+        for (const id of part) ids.push(id);
+        if (part.length > 1) await pause();
+      }
       const control = "special" in piece;
-      this.#append(canonicalText([piece]), pieceIds.length, control);
-      for (const id of pieceIds) ids.push(id);
+      this.#append(canonicalText([piece]), ids.length - before, control);
     }
     return ids;
   }
@@ -125,7 +135,7 @@ export class ConversationLog {
 const MARK = "\uDC00"; // how a control token begins in canonical text
 
 /** Whether tokens never join across this point of a prompt, and something follows it. */
-function isJoint(prompt: string, length: number): boolean {
+export function isJoint(prompt: string, length: number): boolean {
   if (length >= prompt.length) return false;
   // Behind a high surrogate, a mark is the second half of a character (U+10000 for one).
   return prompt[length] === MARK ||

@@ -74,3 +74,30 @@ export function preTokenizer(pre: string): PreTokenizer {
       [...PRE_TOKENIZERS.keys()].join(", "),
   );
 }
+
+/** UTF-16 units after which text is cut at the next chance: some milliseconds of encoding. */
+const PART = 4096;
+
+/**
+ * Cuts text where every pre-tokenizer does: before a space that stands between two letters.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { textParts } from "./pre_tokenizers.ts";
+ * const text = "a ".repeat(5000);
+ * assertEquals([...textParts(text)].map((part) => part.length), [4097, 4096, 1807]);
+ * ```
+ */
+export function* textParts(text: string): Generator<string> {
+  const cut = /(?<=\p{L}) (?=\p{L})/gu;
+  let start = 0;
+  while (text.length - start > PART) {
+    cut.lastIndex = start + PART;
+    const match = cut.exec(text);
+    if (!match) break;
+    yield text.slice(start, match.index);
+    start = match.index;
+  }
+  yield text.slice(start);
+}

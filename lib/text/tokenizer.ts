@@ -7,7 +7,7 @@
  */
 import { Tokenizer as BytePairEncoder } from "@huggingface/tokenizers";
 import { bytesOfToken } from "./byte_alphabet.ts";
-import { preTokenizer } from "./pre_tokenizers.ts";
+import { preTokenizer, textParts } from "./pre_tokenizers.ts";
 import { TokenType, type Vocabulary } from "./vocabulary.ts";
 
 /** Part of a prompt: plain text, or one control token. */
@@ -29,6 +29,13 @@ export interface Tokenizer {
    * @throws {RangeError} if a piece's `special` is no token.
    */
   encodePieces(pieces: readonly Piece[]): number[];
+  /**
+   * The same ids in parts, each of which takes a few milliseconds: a long prompt need not keep its
+   * thread to itself.
+   *
+   * @throws {RangeError} if a piece's `special` is no token.
+   */
+  encodeParts(pieces: readonly Piece[]): Iterable<number[]>;
   /**
    * UTF-8 bytes of a token, not always whole characters; empty for control tokens. Don't modify.
    *
@@ -109,6 +116,8 @@ class BpeTokenizer implements Tokenizer {
   /** Control tokens by text. */
   readonly #controls: ReadonlyMap<string, number>;
   readonly #controlIds: ReadonlySet<number>;
+  /** Whether no user-defined token reaches over a space between letters. */
+  readonly #divisible: boolean;
   /** Decoded on first use: few of the tokens ever are. */
   readonly #bytes: (Uint8Array | undefined)[];
 
@@ -121,6 +130,10 @@ class BpeTokenizer implements Tokenizer {
     this.endIds = findEndIds(vocabulary, this.#controls);
     this.bos = vocabulary.bos;
     this.#encoder = createEncoder(vocabulary, this.#controls);
+    this.#divisible = !vocabulary.tokens.some((text, id) =>
+      vocabulary.tokenTypes[id] === TokenType.userDefined &&
+      /\p{L} \p{L}/u.test(text)
+    );
     this.#bytes = new Array(this.size);
   }
 
@@ -132,19 +145,28 @@ class BpeTokenizer implements Tokenizer {
   }
 
   encodePieces(pieces: readonly Piece[]): number[] {
-    const parts: number[][] = [];
+    return [...this.encodeParts(pieces)].flat();
+  }
+
+  *encodeParts(pieces: readonly Piece[]): Generator<number[]> {
     let text = "";
     for (const piece of pieces) {
       if ("text" in piece) {
         text += piece.text;
       } else {
         this.#check(piece.special);
-        parts.push(this.encode(text), [piece.special]);
+        yield* this.#encodeText(text);
+        yield [piece.special];
         text = "";
       }
     }
-    parts.push(this.encode(text));
-    return parts.flat();
+    yield* this.#encodeText(text);
+  }
+
+  *#encodeText(text: string): Generator<number[]> {
+    for (const part of this.#divisible ? textParts(text) : [text]) {
+      yield this.encode(part);
+    }
   }
 
   bytes(id: number): Uint8Array {

@@ -1,11 +1,16 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { RequestError } from "../../lib/chat/chat_model.ts";
+import {
+  type GenerationEvent,
+  RequestError,
+  UnavailableError,
+} from "../../lib/chat/chat_model.ts";
 import {
   answer,
   chat,
   openService,
   promptOf,
   ScriptedDecoder,
+  START,
   TOKENIZER,
   until,
 } from "./scripted_decoder.ts";
@@ -41,7 +46,7 @@ Deno.test("an answer is the model's text, its prompt what the template says, its
     4,
   ]);
   assertEquals(bytes, decoder.slotBytes);
-  assertEquals(service.load, { busy: 0, waiting: 0 });
+  assertEquals(service.load, { running: 0, waiting: 0 });
 });
 
 for (
@@ -94,9 +99,10 @@ Deno.test("an edited history goes on from the edit while all is held, else it st
 Deno.test("the same request again costs the last header alone", async () => {
   const decoder = new ScriptedDecoder();
   const service = openService(decoder);
-  await answer(service, chat(["one"]));
+  const request = chat(["a question longer than its answer"]);
+  await answer(service, request);
   decoder.takeCost();
-  const { text } = await answer(service, chat(["one"]));
+  const { text } = await answer(service, request);
   assertEquals(text, "hello");
   assertEquals(
     decoder.takeCost(),
@@ -179,7 +185,7 @@ Deno.test("system sinks: the whole system block is pinned; one that does not fit
     "at most 30",
   );
   assertEquals((error as RequestError).param, "messages");
-  assertEquals([decoder.runs.length, service.load.busy], [runs, 0]);
+  assertEquals([decoder.runs.length, service.load.running], [runs, 0]);
 });
 
 Deno.test("an abort while the prompt is read frees the slot within one step", async () => {
@@ -190,13 +196,14 @@ Deno.test("an abort while the prompt is read frees the slot within one step", as
   const events = service.generate(
     chat(["a rather long question with many tokens"]),
   );
+  assertEquals((await events.next()).value?.type, "start");
   const pending = events.next();
   await until(() => decoder.runs.length === 1);
   const returned = events.return();
   step.resolve();
   await returned;
   assertEquals((await pending).done, true);
-  assertEquals([decoder.runs.length, service.load.busy], [1, 0]);
+  assertEquals([decoder.runs.length, service.load.running], [1, 0]);
   const request = chat(["next"]);
   assertEquals((await answer(service, request)).text, "hello");
   assertEquals(decoder.text(0), promptOf(request) + "hello");
@@ -212,7 +219,7 @@ Deno.test("an abort amid an answer frees the slot within one step, and the conve
       if (event.type === "text") text += event.text;
       if (text.length === 3) break;
     }
-    assertEquals(service.load.busy, 0);
+    assertEquals(service.load.running, 0);
     const cost = decoder.takeCost();
     await new Promise((resolve) => setTimeout(resolve, 10));
     assertEquals(decoder.takeCost(), 0);
@@ -251,7 +258,7 @@ Deno.test("whoever leaves the line costs nothing, and those behind move up", asy
   const step = Promise.withResolvers<void>();
   decoder.gate = () => step.promise;
   const first = answer(service, chat(["one"]));
-  await until(() => service.load.busy === 1);
+  await until(() => service.load.running === 1);
   const left = service.generate(chat(["two"]));
   const pending = left.next();
   const third = answer(service, chat(["three"]));
@@ -293,7 +300,7 @@ Deno.test("a decoder that fails ends that request alone, frees its slot, and the
       "a second question of some length",
     ]);
     await assertRejects(() => answer(service, request), Error, "engine broke");
-    assertEquals(service.load, { busy: 0, waiting: 0 });
+    assertEquals(service.load, { running: 0, waiting: 0 });
     decoder.failAfter = Infinity;
     assertEquals(
       (await answer(service, request)).text,
@@ -312,5 +319,154 @@ Deno.test("options that make no sense are the client's error, before any slot is
     sampling: { temperature: 0, logitBias: bias },
   });
   await assertRejects(() => answer(service, request), RequestError);
-  assertEquals([decoder.opened, service.load.busy], [[], 0]);
+  assertEquals([decoder.opened, service.load.running], [[], 0]);
+});
+
+Deno.test("an answer begins with what its prompt is and what of it costs nothing", async () => {
+  const decoder = new ScriptedDecoder();
+  const service = openService(decoder);
+  const events = await Array.fromAsync(service.generate(chat(["hi"])));
+  const [start] = events;
+  const { usage } = events.at(-1) as Extract<GenerationEvent, { type: "end" }>;
+  assert(start?.type === "start");
+  assertEquals(start.promptTokens, usage.promptTokens);
+  assertEquals([start.cachedTokens, start.cache.seen], [0, 0]);
+  const tokens = events.flatMap((event) =>
+    event.type === "text" && event.text !== "" ? [event.tokens] : []
+  );
+  assertEquals(tokens, [1, 2, 3, 4, 5].slice(0, tokens.length));
+});
+
+Deno.test("conversations that decode at once are run as one batch", async () => {
+  const decoder = new ScriptedDecoder({ slots: 4 });
+  decoder.answer = Array(30).fill(TOKENIZER.encode("h")[0]!);
+  const service = openService(decoder);
+  const requests = [0, 1, 2, 3].map((i) => chat([`${i}`]));
+  await Promise.all(requests.map((request) => answer(service, request)));
+  assert(decoder.batches.includes(4), `batches: ${decoder.batches}`);
+});
+
+Deno.test("a system block is computed once for each owner, and its copy changes no answer", async () => {
+  const system = "be kind to the user and to the assistant";
+  for (const sharedBytes of [0, 1_000]) {
+    const decoder = new ScriptedDecoder({ slots: 3, chunk: 8 });
+    const service = openService(decoder, { sharedBytes });
+    const ask = (question: string, owner: string) =>
+      answer(
+        service,
+        chat([question], { system, client: { owner, id: owner } }),
+      );
+    const [first] = await Promise.all([
+      ask("one", "a"),
+      ask("two", "a"),
+      ask("three", "a"),
+    ]);
+    const block = decoder.tokens[0]!.indexOf(START, 1);
+    const whole = first.usage.promptTokens;
+    const { totals, cacheBytes } = await service.state();
+    const cost = decoder.takeCost();
+    if (sharedBytes === 0) {
+      assertEquals([totals.beginningsAsked, totals.beginningsFound], [3, 0]);
+      assertEquals(cacheBytes.shared, 0);
+    } else {
+      assertEquals([totals.beginningsAsked, totals.beginningsFound], [3, 2]);
+      assertEquals(cacheBytes.shared, block);
+    }
+    const other = await ask("one", "b");
+    assertEquals(other.usage.cachedTokens, 0);
+    assertEquals(decoder.takeCost(), whole + HELLO);
+    for (const slot of [0, 1, 2]) {
+      assert(decoder.text(slot).includes(system), decoder.text(slot));
+      assert(decoder.text(slot).endsWith("hello"), decoder.text(slot));
+    }
+    assert(cost > 0);
+  }
+});
+
+Deno.test("if whoever computes a shared beginning leaves, the next one does", async () => {
+  const decoder = new ScriptedDecoder({ slots: 2, chunk: 4 });
+  const service = openService(decoder, { sharedBytes: 1_000 });
+  const system = "a system block of some length";
+  let gate = Promise.withResolvers<void>();
+  decoder.gate = () => gate.promise;
+  const first = service.generate(chat(["one"], { system }));
+  await first.next();
+  const pending = first.next();
+  await until(() => decoder.runs.length === 1);
+  const second = answer(service, chat(["two"], { system }));
+  const returned = first.return();
+  gate.resolve();
+  await Promise.all([returned, pending]);
+  gate = Promise.withResolvers();
+  gate.resolve();
+  assertEquals((await second).text, "hello");
+  assertEquals((await service.state()).totals.beginningsFound, 0);
+  const third = await answer(service, chat(["three"], { system }));
+  assert(third.usage.cachedTokens > 0);
+});
+
+Deno.test("conversations are never continued for another owner", async () => {
+  const decoder = new ScriptedDecoder({ slots: 2 });
+  const service = openService(decoder, { sharedBytes: 1_000 });
+  const of = (owner: string) => ({ client: { owner, id: owner } });
+  await answer(service, chat(["a long first question"], of("a")));
+  const turns = ["a long first question", "hello", "more"];
+  const stranger = await answer(service, chat(turns, of("b")));
+  assertEquals(stranger.usage.cachedTokens, 0);
+  const back = await answer(service, chat(turns, of("a")));
+  assert(back.usage.cachedTokens > 0);
+});
+
+Deno.test("a conversation that lost its slot to others goes on where it was, as often as one likes", async () => {
+  const decoder = new ScriptedDecoder({ slots: 1 });
+  const service = openService(decoder, { window: 40, swapBytes: 10_000 });
+  const chats = [["first of all"], ["second of all"]];
+  for (let turn = 0; turn < 20; turn++) {
+    for (const [i, turns] of chats.entries()) {
+      const cached = (await answer(service, chat(turns))).usage.cachedTokens;
+      assertEquals(cached > 0, turn > 0);
+      assertEquals(decoder.text(0), promptOf(chat(turns)) + "hello");
+      turns.push("hello", `turn ${turn} of ${i}`);
+    }
+  }
+  assertEquals(decoder.opened.length, 2);
+  const { totals, cacheBytes } = await service.state();
+  assertEquals([totals.swappedOut, totals.swappedIn], [39, 38]);
+  assert(totals.evicted > 0 && cacheBytes.swapped > 0);
+});
+
+Deno.test("a request that waits too long is told when to come again; so is one that finds no room", async () => {
+  const decoder = new ScriptedDecoder();
+  const gate = Promise.withResolvers<void>();
+  decoder.gate = () => gate.promise;
+  const service = openService(decoder, { queue: 1, queueTimeout: 20 });
+  const running = answer(service, chat(["one"]));
+  await until(() => decoder.runs.length === 1);
+  const waits = assertRejects(
+    () => answer(service, chat(["two"])),
+    UnavailableError,
+    "try again in",
+  );
+  await until(() => service.load.waiting === 1);
+  const refused = await assertRejects(
+    () => answer(service, chat(["three"])),
+    UnavailableError,
+  ) as UnavailableError;
+  assertEquals([refused.code, refused.retryAfter >= 1], ["queue_full", true]);
+  await waits;
+  gate.resolve();
+  assertEquals((await running).text, "hello");
+});
+
+Deno.test("an answer that takes too long is ended with an error, and its slot is free", async () => {
+  const decoder = new ScriptedDecoder();
+  decoder.answer = Array(500).fill(TOKENIZER.encode("h")[0]!);
+  decoder.gate = () => new Promise((resolve) => setTimeout(resolve, 2));
+  const service = openService(decoder, { answerTimeout: 50, maxTokens: 1000 });
+  const error = await assertRejects(
+    () => answer(service, chat(["one"])),
+    UnavailableError,
+  ) as UnavailableError;
+  assertEquals(error.code, "answer_timeout");
+  assertEquals(service.load, { running: 0, waiting: 0 });
 });

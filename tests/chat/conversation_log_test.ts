@@ -6,6 +6,7 @@ import { createTokenizer, type Piece } from "../../lib/text/tokenizer.ts";
 import { smallVocabulary } from "../text/small_vocabulary.ts";
 
 const tokenizer = createTokenizer(smallVocabulary());
+const pause = () => Promise.resolve();
 
 // U+10000's second half is how a control token begins in canonical text.
 const texts = fc.array(
@@ -44,13 +45,13 @@ function joints(prompt: string): Set<number> {
   return lengths;
 }
 
-Deno.test("conversation log: what is kept and what is appended are the prompt's tokens", () => {
+Deno.test("conversation log: what is kept and what is appended are the prompt's tokens", async () => {
   let [kept, cut] = [0, 0];
   const cases = fc.tuple(pieces, pieces, pieces, fc.boolean());
-  fc.assert(
-    fc.property(cases, ([common, logged, asked, rewindable]) => {
+  await fc.assert(
+    fc.asyncProperty(cases, async ([common, logged, asked, rewindable]) => {
       const log = new ConversationLog(tokenizer);
-      const ids = log.appendPrompt([...common, ...logged]);
+      const ids = await log.appendPrompt([...common, ...logged], pause);
       assertEquals(ids, tokenizer.encodePieces([...common, ...logged]));
       assertEquals(log.text, canonicalText([...common, ...logged]));
       const whole = { tokens: log.tokens, length: log.text.length };
@@ -75,7 +76,10 @@ Deno.test("conversation log: what is kept and what is appended are the prompt's 
         if (!rewindable) assertEquals(overlap, whole);
       }
       log.rewind(overlap);
-      const added = log.appendPrompt(piecesOf(prompt.slice(overlap.length)));
+      const added = await log.appendPrompt(
+        piecesOf(prompt.slice(overlap.length)),
+        pause,
+      );
       assertEquals(
         [...ids.slice(0, overlap.tokens), ...added],
         tokenizer.encodePieces(piecesOf(prompt)),
@@ -90,12 +94,12 @@ Deno.test("conversation log: what is kept and what is appended are the prompt's 
   assert(kept > 300 && cut > 50, `${kept} overlaps, ${cut} of them cut`);
 });
 
-Deno.test("conversation log: the longest joint is kept", () => {
+Deno.test("conversation log: the longest joint is kept", async () => {
   const log = new ConversationLog(tokenizer);
   const turn = (
     text: string,
   ): Piece[] => [{ special: 1 }, { text }, { special: 2 }];
-  log.appendPrompt([...turn("hello"), ...turn("the")]);
+  await log.appendPrompt([...turn("hello"), ...turn("the")], pause);
   const first = tokenizer.encodePieces(turn("hello")).length;
   const edited = canonicalText([...turn("hello"), ...turn("them")]);
   assertEquals(log.overlap(edited, true).tokens, first + 1); // and the control token behind it
@@ -112,7 +116,7 @@ Deno.test("conversation log: the longest joint is kept", () => {
   assertEquals(log.overlap(log.text, true).tokens, log.tokens - 1); // a token must be left over
 });
 
-Deno.test("conversation log: text that reads like the end of a control token is no joint", () => {
+Deno.test("conversation log: text that reads like the end of a control token is no joint", async () => {
   for (
     const answer of [
       "\u{10000}1;",
@@ -121,17 +125,17 @@ Deno.test("conversation log: text that reads like the end of a control token is 
     ]
   ) {
     const log = new ConversationLog(tokenizer);
-    log.appendPrompt([{ special: 1 }, { text: answer }]);
+    await log.appendPrompt([{ special: 1 }, { text: answer }], pause);
     const prompt = canonicalText([{ special: 1 }, { text: `${answer}1;` }]);
     assertEquals(log.overlap(prompt, false).tokens, 0, answer);
     assertEquals(log.overlap(prompt, true).tokens, 1, answer);
   }
 });
 
-Deno.test("conversation log: an answer's tokens are its text, however they are split", () => {
+Deno.test("conversation log: an answer's tokens are its text, however they are split", async () => {
   const log = new ConversationLog(tokenizer);
   const prompt: Piece[] = [{ special: 1 }, { text: "us" }, { special: 2 }];
-  const asked = log.appendPrompt(prompt).length;
+  const asked = (await log.appendPrompt(prompt, pause)).length;
   const bytes = [...new TextEncoder().encode("hello é😀")];
   const single = bytes.map((byte) =>
     Array.from({ length: tokenizer.size }, (_, id) => id).find((id) => {
@@ -154,18 +158,20 @@ Deno.test("conversation log: an answer's tokens are its text, however they are s
   assertEquals(log.overlap(other, true).tokens, asked);
 });
 
-Deno.test("conversation log: half a character ends with its answer", () => {
+Deno.test("conversation log: half a character ends with its answer", async () => {
   const half = tokenizer.encode("é").slice(0, 1);
   for (const end of ["endAnswer", "control", "rewind"] as const) {
     const log = new ConversationLog(tokenizer);
-    const first =
-      log.appendPrompt([{ special: 1 }, { text: "us" }, { special: 2 }]).length;
+    const first = (await log.appendPrompt(
+      [{ special: 1 }, { text: "us" }, { special: 2 }],
+      pause,
+    )).length;
     const start = { tokens: first, length: log.text.length };
     assertEquals(log.appendToken(half[0]!), "");
     if (end === "endAnswer") assertEquals(log.endAnswer(), "\ufffd");
     if (end === "control") assertEquals(log.appendToken(2), "\ufffd");
     if (end === "rewind") log.rewind(start);
-    log.appendPrompt([{ special: 1 }]);
+    await log.appendPrompt([{ special: 1 }], pause);
     assertEquals(log.appendToken(tokenizer.encode("h")[0]!), "h", end);
   }
 });

@@ -6,7 +6,10 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import type { SinkWindow } from "../../lib/cache/sink_window.ts";
-import { ChatService } from "../../lib/chat/chat_service.ts";
+import {
+  ChatService,
+  type ServiceLimits,
+} from "../../lib/chat/chat_service.ts";
 import type {
   GenerationEvent,
   GenerationRequest,
@@ -16,7 +19,11 @@ import {
   type ChatTemplate,
   createChatTemplate,
 } from "../../lib/chat/template.ts";
-import type { DecodeChunk, Decoder } from "../../lib/decoder/decoder.ts";
+import type {
+  DecodeChunk,
+  Decoder,
+  Snapshot,
+} from "../../lib/decoder/decoder.ts";
 import { createTokenizer } from "../../lib/text/tokenizer.ts";
 import { smallVocabulary } from "../text/small_vocabulary.ts";
 
@@ -41,8 +48,12 @@ export class ScriptedDecoder implements Decoder {
   readonly tokens: number[][];
   /** Tokens of each run, by slot, since it was last emptied. */
   readonly runs: { slot: number; count: number }[] = [];
+  /** Chunks of each run. */
+  readonly batches: number[] = [];
   readonly opened: number[] = [];
   readonly rewound: number[] = [];
+  readonly saved: number[] = [];
+  readonly restored: number[] = [];
   answer: number[] = TOKENIZER.encode("hello");
   /** Runs before the next failure. */
   failAfter = Infinity;
@@ -94,18 +105,35 @@ export class ScriptedDecoder implements Decoder {
     this.tokens[slot]!.length = count;
   }
 
+  limit(slot: number): number {
+    const policy = this.#policies[slot]!;
+    return Math.min(this.chunk, policy.chunkLimit(this.seen(slot)));
+  }
+
+  save(slot: number): ScriptedSnapshot {
+    assert(!this.#busy.has(slot), "saved while it runs");
+    this.saved.push(slot);
+    const tokens = this.tokens[slot]!.slice();
+    const policy = this.#policies[slot]!;
+    return { policy, seen: tokens.length, bytes: tokens.length, tokens };
+  }
+
+  restore(slot: number, snapshot: Snapshot): void {
+    assert(!this.#busy.has(slot), "restored while it runs");
+    this.restored.push(slot);
+    const { policy, tokens } = snapshot as ScriptedSnapshot;
+    this.#policies[slot] = policy;
+    this.tokens[slot] = tokens.slice();
+  }
+
   async run(chunks: readonly DecodeChunk[]): Promise<Float32Array[]> {
-    const logits: Float32Array[] = [];
-    for (const chunk of chunks) logits.push(await this.#run(chunk));
-    return logits;
+    this.batches.push(chunks.length);
+    return await Promise.all(chunks.map((chunk) => this.#run(chunk)));
   }
 
   async #run(chunk: DecodeChunk): Promise<Float32Array> {
     const { slot, tokens } = chunk;
-    const limit = Math.min(
-      this.chunk,
-      this.#policies[slot]!.chunkLimit(this.seen(slot)),
-    );
+    const limit = this.limit(slot);
     assert(
       tokens.length > 0 && tokens.length <= limit,
       `${tokens.length} tokens, at most ${limit}`,
@@ -145,6 +173,10 @@ export class ScriptedDecoder implements Decoder {
   }
 }
 
+interface ScriptedSnapshot extends Snapshot {
+  readonly tokens: readonly number[];
+}
+
 function textOf(tokens: readonly number[]): string {
   let [canonical, bytes] = ["", [] as number[]];
   const flush = () => {
@@ -165,17 +197,29 @@ function textOf(tokens: readonly number[]): string {
 /** A service on a scripted decoder. */
 export function openService(
   decoder: ScriptedDecoder,
-  parts: { sinks?: number | "system"; window?: number; maxTokens?: number } =
-    {},
+  parts:
+    & { sinks?: number | "system"; window?: number }
+    & Partial<
+      ServiceLimits
+    > = {},
 ): ChatService {
+  const { sinks = 4, window = 2048, ...limits } = parts;
   return new ChatService({
     id: "scripted",
     decoder,
     tokenizer: TOKENIZER,
     template: TEMPLATE,
-    sinks: parts.sinks ?? 4,
-    window: parts.window ?? 2048,
-    maxTokens: parts.maxTokens ?? 100,
+    sinks,
+    window,
+    limits: {
+      maxTokens: 100,
+      queue: 16,
+      queueTimeout: 10_000,
+      answerTimeout: 60_000,
+      swapBytes: 0,
+      sharedBytes: 0,
+      ...limits,
+    },
   });
 }
 
@@ -192,7 +236,8 @@ export function chat(
   if (system !== undefined) {
     messages.unshift({ role: "system", content: system });
   }
-  return { messages, sampling: { temperature: 0 }, stop: [], ...rest };
+  const client = { owner: "", id: "" };
+  return { client, messages, sampling: { temperature: 0 }, stop: [], ...rest };
 }
 
 /** The prompt of a request, as canonical text. */
@@ -207,6 +252,7 @@ export async function answer(service: ChatService, request: GenerationRequest) {
   const events = await Array.fromAsync(service.generate(request));
   const end = events.pop() as Extract<GenerationEvent, { type: "end" }>;
   assertEquals(end.type, "end");
+  assertEquals(events.shift()?.type, "start");
   const text = events.map((event) => event.type === "text" ? event.text : "?")
     .join("");
   return { text, finishReason: end.finishReason, usage: end.usage };

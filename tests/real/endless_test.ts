@@ -11,7 +11,7 @@ import { loadedModel, logSoftmax } from "./loaded_model.ts";
 
 const SMALL = {
   EVERSTREAM_ENGINE: "native",
-  EVERSTREAM_SLOTS: "2",
+  EVERSTREAM_MEMORY: "12MB", // two slots
   EVERSTREAM_WINDOW: "124",
 };
 const text = goldens.excerpt.ids.split(" ").map(Number);
@@ -28,6 +28,7 @@ async function answer(
   let text = "";
   let end: End | undefined;
   const request = {
+    client: { owner: "", id: "" },
     messages,
     sampling: { temperature: 0 },
     stop: [],
@@ -35,7 +36,7 @@ async function answer(
   };
   for await (const event of service.generate(request)) {
     if (event.type === "text") text += event.text;
-    else end = event;
+    if (event.type === "end") end = event;
   }
   return { text, end: end! };
 }
@@ -46,7 +47,7 @@ Deno.test({
   async fn() {
     const variables = {
       ...SMALL,
-      EVERSTREAM_SLOTS: "6", // a fresh one for each chat
+      EVERSTREAM_MEMORY: "290MB", // a fresh slot for each chat
       EVERSTREAM_WINDOW: "1020",
     };
     for (const { messages, text } of greedyGoldens) {
@@ -115,5 +116,73 @@ Deno.test({
       "the conversation should be past its window",
     );
     assertEquals(end!.usage.cache.held, 128);
+  },
+});
+
+Deno.test({
+  name:
+    "a conversation that was swapped out twenty times says what one says that never was",
+  ...KEPT,
+  async fn() {
+    const chats: Record<string, ChatMessage[]> = { alone: [], swapped: [] };
+    const tell = async (
+      variables: Record<string, string>,
+      messages: ChatMessage[],
+      content: string,
+    ) => {
+      messages.push({ role: "user", content });
+      const { text, end } = await answer(variables, messages, 12);
+      messages.push({ role: "assistant", content: text });
+      return end.usage.cachedTokens;
+    };
+    const oneSlot = { ...SMALL, EVERSTREAM_MEMORY: "6MB" };
+    const other: ChatMessage[] = [];
+    for (let turn = 0; turn < 21; turn++) {
+      const question = `Name another animal, the ${turn}th one.`;
+      const cached = [
+        await tell(SMALL, chats.alone!, question),
+        await tell(oneSlot, chats.swapped!, question),
+      ];
+      assertEquals(cached[0], cached[1]);
+      if (turn > 0) assert(cached[0]! > 0);
+      await tell(oneSlot, other, `What is ${turn} and ${turn}?`);
+    }
+    assertEquals(chats.swapped, chats.alone);
+    const { service } = await loadedModel(oneSlot);
+    const { totals } = await service.state();
+    assert(totals.swappedIn >= 40, `swapped in ${totals.swappedIn} times`);
+    assert(totals.evicted > 300, `evicted ${totals.evicted}`);
+  },
+});
+
+Deno.test({
+  name:
+    "six conversations at once say what each says alone, on an exact engine",
+  ...KEPT,
+  async fn() {
+    const exact = {
+      ...SMALL,
+      EVERSTREAM_ENGINE: "wasm",
+      EVERSTREAM_MEMORY: "48MB",
+    };
+    const questions = ["France", "Italy", "Spain", "Norway", "Japan", "Egypt"]
+      .map((country): ChatMessage[] => [
+        { role: "system", content: "Answer in English." },
+        { role: "user", content: `What is the capital of ${country}?` },
+      ]);
+    const together = await Promise.all(
+      questions.map((messages) => answer(exact, messages, 10)),
+    );
+    for (const [i, messages] of questions.entries()) {
+      const alone = await answer(
+        { ...exact, EVERSTREAM_SHARED: "0" },
+        messages,
+        10,
+      );
+      assertEquals(together[i]!.text, alone.text);
+    }
+    const { service } = await loadedModel(exact);
+    const { totals } = await service.state();
+    assertEquals([totals.beginningsAsked, totals.beginningsFound], [6, 5]);
   },
 });

@@ -9,7 +9,7 @@ import type { LoadedModel } from "../../lib/load_model.ts";
 import goldens from "../text/goldens/smollm2.json" with { type: "json" };
 import { divergence, greedy, loadedModel } from "./loaded_model.ts";
 
-const VARIABLES = { EVERSTREAM_SLOTS: "1", EVERSTREAM_WINDOW: "1020" };
+const VARIABLES = { EVERSTREAM_MEMORY: "48MB", EVERSTREAM_WINDOW: "1020" };
 const text = goldens.excerpt.ids.split(" ").map(Number);
 
 /** Logits of each of the first `count` tokens of the text. */
@@ -98,6 +98,7 @@ Deno.test({
       ];
       for await (
         const event of service.generate({
+          client: { owner: "", id: "" },
           messages,
           sampling: { temperature: 0 },
           stop: [],

@@ -37,13 +37,14 @@ const CHATS: ChatMessage[][] = [
 
 const { service } = await loadedModel({
   EVERSTREAM_ENGINE: "native",
-  EVERSTREAM_SLOTS: "6", // a fresh one for each chat
+  EVERSTREAM_MEMORY: "290MB", // a fresh slot for each chat
   EVERSTREAM_WINDOW: "1020",
 });
 const goldens = [];
 for (const messages of CHATS) {
   let text = "";
   const request = {
+    client: { owner: "", id: "" },
     messages,
     sampling: { temperature: 0 },
     stop: [],

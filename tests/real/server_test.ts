@@ -81,42 +81,45 @@ async function failedStart(
 }
 
 Deno.test("the openai client streams an answer, and the next turn costs its new tokens", async () => {
-  const printed = await withServer({ EVERSTREAM_SLOTS: "2" }, async (url) => {
-    const client = new OpenAI({
-      baseURL: `${url}/v1`,
-      apiKey: "none",
-      maxRetries: 0,
-    });
-    const stream = await client.chat.completions.create({
-      ...CAPITAL,
-      stream: true,
-    });
-    const parts: string[] = [];
-    for await (const chunk of stream) {
-      parts.push(chunk.choices[0]?.delta.content ?? "");
-    }
-    assertEquals(parts.join(""), "The capital of France is Paris.");
-    assert(parts.length > 5, "the answer should come in parts");
+  const printed = await withServer(
+    { EVERSTREAM_MEMORY: "95MB" },
+    async (url) => {
+      const client = new OpenAI({
+        baseURL: `${url}/v1`,
+        apiKey: "none",
+        maxRetries: 0,
+      });
+      const stream = await client.chat.completions.create({
+        ...CAPITAL,
+        stream: true,
+      });
+      const parts: string[] = [];
+      for await (const chunk of stream) {
+        parts.push(chunk.choices[0]?.delta.content ?? "");
+      }
+      assertEquals(parts.join(""), "The capital of France is Paris.");
+      assert(parts.length > 5, "the answer should come in parts");
 
-    const answer = await client.chat.completions.create({
-      ...CAPITAL,
-      messages: [
-        ...CAPITAL.messages,
-        { role: "assistant", content: parts.join("") },
-        { role: "user", content: "What language is spoken there?" },
-      ],
-    });
-    assertStringIncludes(answer.choices[0]!.message.content!, "French");
-    assert(answer.usage!.prompt_tokens_details!.cached_tokens! >= 30);
+      const answer = await client.chat.completions.create({
+        ...CAPITAL,
+        messages: [
+          ...CAPITAL.messages,
+          { role: "assistant", content: parts.join("") },
+          { role: "user", content: "What language is spoken there?" },
+        ],
+      });
+      assertStringIncludes(answer.choices[0]!.message.content!, "French");
+      assert(answer.usage!.prompt_tokens_details!.cached_tokens! >= 30);
 
-    await refuses(client);
-    await survivesAbort(client);
-    const again = await client.chat.completions.create(CAPITAL);
-    assertEquals(
-      again.choices[0]!.message.content,
-      "The capital of France is Paris.",
-    );
-  });
+      await refuses(client);
+      await survivesAbort(client);
+      const again = await client.chat.completions.create(CAPITAL);
+      assertEquals(
+        again.choices[0]!.message.content,
+        "The capital of France is Paris.",
+      );
+    },
+  );
   assertMatch(printed, /Model smollm2-135m-instruct on native/);
 });
 
@@ -162,7 +165,7 @@ async function survivesAbort(client: OpenAI): Promise<void> {
 
 Deno.test("a prompt of many windows is answered, and waiting requests come in turn", async () => {
   await withServer(
-    { EVERSTREAM_SLOTS: "1", EVERSTREAM_WINDOW: "124" },
+    { EVERSTREAM_MEMORY: "6MB", EVERSTREAM_WINDOW: "124" },
     async (url) => {
       const client = new OpenAI({
         baseURL: `${url}/v1`,

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import {
   createTokenizer,
@@ -146,4 +146,43 @@ Deno.test("an id that is no token is refused", () => {
       `${id}`,
     );
   }
+});
+
+Deno.test("a long text's parts have its tokens, whatever the pre-tokenizer and the text", () => {
+  const words = fc.array(
+    fc.constantFrom(
+      ..."a b hello the 's 12 3 . ,! \n \r\n \t é 漢字 😀 \u00a0 _ - user"
+        .split(" "),
+      " ",
+      "  ",
+      " he",
+      "'re ",
+    ),
+    { minLength: 50, maxLength: 400 },
+  );
+  for (const pre of ["default", "gpt-2", "llama3", "qwen2", "smollm"]) {
+    const tokenizer = createTokenizer(smallVocabulary({ pre }));
+    let parts = 0;
+    fc.assert(
+      fc.property(words, fc.boolean(), (words, spaced) => {
+        const text = words.join(spaced ? " " : "").repeat(40);
+        const encoded = [...tokenizer.encodeParts([{ text }])];
+        parts += encoded.length;
+        assertEquals(encoded.flat(), tokenizer.encode(text));
+      }),
+      { numRuns: 20 },
+    );
+    assert(parts > 40, `${pre}: only ${parts} parts`);
+  }
+});
+
+Deno.test("a text is not cut within a user-defined token", () => {
+  const small = smallVocabulary();
+  const tokenizer = createTokenizer(smallVocabulary({
+    tokens: [...small.tokens, "e h"],
+    tokenTypes: [...small.tokenTypes, 4],
+  }));
+  const text = "e ".repeat(4096) + "e h";
+  assertEquals(tokenizer.encodePieces([{ text }]), tokenizer.encode(text));
+  assertEquals([...tokenizer.encodeParts([{ text }])].length, 1);
 });

@@ -1,0 +1,58 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { readConfig } from "../lib/config.ts";
+
+const read = (variables: Record<string, string>) =>
+  readConfig({ get: (name) => ({ HOME: "/tmp", ...variables })[name] });
+
+Deno.test("bytes are a number with or without a unit", () => {
+  const bytes = (text: string) => read({ EVERSTREAM_MEMORY: text }).memory;
+  assertEquals(bytes("5000"), 5000);
+  assertEquals(bytes("7B"), 7);
+  assertEquals(bytes("3kB"), 3000);
+  assertEquals(bytes("3KiB"), 3072);
+  assertEquals(bytes("2MB"), 2_000_000);
+  assertEquals(bytes("2MiB"), 2 * 1024 * 1024);
+  assertEquals(bytes("1GB"), 1e9);
+  assertEquals(bytes("1GiB"), 2 ** 30);
+  assertEquals(read({}).memory, 384 * 2 ** 20);
+});
+
+Deno.test("what makes no sense is refused by name", () => {
+  for (
+    const [name, value] of [
+      ["EVERSTREAM_MEMORY", "much"],
+      ["EVERSTREAM_MEMORY", "1 GB"],
+      ["EVERSTREAM_MEMORY", "-1"],
+      ["EVERSTREAM_MEMORY", "99999999GiB"],
+      ["EVERSTREAM_SWAP", "1KB"],
+      ["EVERSTREAM_QUEUE", "-1"],
+      ["EVERSTREAM_QUEUE_SECONDS", "0"],
+      ["EVERSTREAM_ANSWER_SECONDS", "1.5"],
+    ] as const
+  ) {
+    assertThrows(
+      () => read({ [name]: value }),
+      RangeError,
+      `${name}="${value}"`,
+    );
+  }
+});
+
+Deno.test("limits are what they are set to, in milliseconds and bytes", () => {
+  const { limits } = read({
+    EVERSTREAM_MAX_TOKENS: "7",
+    EVERSTREAM_QUEUE: "0",
+    EVERSTREAM_QUEUE_SECONDS: "2",
+    EVERSTREAM_ANSWER_SECONDS: "3",
+    EVERSTREAM_SWAP: "0",
+    EVERSTREAM_SHARED: "1MB",
+  });
+  assertEquals(limits, {
+    maxTokens: 7,
+    queue: 0,
+    queueTimeout: 2000,
+    answerTimeout: 3000,
+    swapBytes: 0,
+    sharedBytes: 1_000_000,
+  });
+});

@@ -1,0 +1,217 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { DecodeChunk, Decoder } from "../../lib/decoder/decoder.ts";
+import { Scheduler } from "../../lib/scheduler/scheduler.ts";
+
+/** A decoder whose runs end when they are told to; logits are the slot and what it has seen. */
+class ManualDecoder {
+  readonly chunk = 16;
+  /** Slots and numbers of tokens of each run that began. */
+  readonly runs: string[] = [];
+  readonly seen = new Map<number, number>();
+  /** Makes a run fail. */
+  fails: (chunks: readonly DecodeChunk[]) => boolean = () => false;
+  readonly #gates: PromiseWithResolvers<void>[] = [];
+  #running = false;
+
+  limit(slot: number): number {
+    return slot === 9 ? 3 : this.chunk;
+  }
+
+  async run(chunks: readonly DecodeChunk[]): Promise<Float32Array[]> {
+    assert(!this.#running, "two runs at once");
+    this.#running = true;
+    this.runs.push(
+      chunks.map(({ slot, tokens }) => `${slot}:${tokens.length}`).join(" "),
+    );
+    const gate = Promise.withResolvers<void>();
+    this.#gates.push(gate);
+    await gate.promise;
+    this.#running = false;
+    if (this.fails(chunks)) throw new Error("engine broke");
+    return chunks.map(({ slot, tokens, logits }) => {
+      const seen = (this.seen.get(slot) ?? 0) + tokens.length;
+      this.seen.set(slot, seen);
+      return Float32Array.from(logits === 0 ? [] : [slot, seen]);
+    });
+  }
+
+  /** Ends runs as they begin, so many. */
+  async end(runs = 1): Promise<void> {
+    for (let i = 0; i < runs; i++) {
+      while (this.#gates.length === 0) await pause();
+      this.#gates.shift()!.resolve();
+      await pause();
+    }
+  }
+
+  /** Waits until a run has begun. */
+  async begun(): Promise<void> {
+    while (this.#gates.length === 0) await pause();
+  }
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+const never = new AbortController().signal;
+
+/** A scheduler on a clock of its own. */
+function open() {
+  const decoder = new ManualDecoder();
+  const clock = { now: 0 };
+  const scheduler = new Scheduler(
+    decoder as unknown as Decoder,
+    () => clock.now,
+  );
+  return { decoder, scheduler, clock };
+}
+
+const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+Deno.test("all steps that wait are one run, and each gets its own logits", async () => {
+  const { decoder, scheduler } = open();
+  const steps = [3, 1, 2].map((slot) => scheduler.step(slot, 5, never));
+  await decoder.end();
+  assertEquals((await Promise.all(steps)).map((row) => [...row]), [
+    [3, 1],
+    [1, 1],
+    [2, 1],
+  ]);
+  assertEquals(decoder.runs, ["3:1 1:1 2:1"]);
+});
+
+Deno.test("one joins and leaves between steps, and the others go on", async () => {
+  const { decoder, scheduler } = open();
+  const decode = async (slot: number, count: number) => {
+    for (let i = 0; i < count; i++) await scheduler.step(slot, i, never);
+  };
+  const first = decode(0, 4);
+  await decoder.begun();
+  const second = decode(1, 2);
+  await decoder.end(4);
+  await Promise.all([first, second]);
+  assertEquals(decoder.runs, ["0:1", "1:1 0:1", "1:1 0:1", "0:1"]);
+});
+
+Deno.test("a prompt alone is read in the largest chunks", async () => {
+  const { decoder, scheduler } = open();
+  const told: number[] = [];
+  const logits = scheduler.prefill(4, numbers(40), {
+    signal: never,
+    onChunk: (appended) => told.push(appended),
+  });
+  const limited = scheduler.prefill(9, numbers(4), { signal: never });
+  await decoder.end(5);
+  assertEquals([...await logits], [4, 40]);
+  assertEquals([...await limited], [9, 4]);
+  assertEquals(told, [16, 32, 40]);
+  // They take turns.
+  assertEquals(decoder.runs, ["4:16", "9:3", "4:16", "9:1", "4:8"]);
+});
+
+Deno.test("while others stream, a prompt's chunks follow from what steps take", async () => {
+  const { decoder, scheduler, clock } = open();
+  let streaming = true;
+  const stream = (async () => {
+    while (streaming) await scheduler.step(0, 1, never);
+  })();
+  // A step takes 10 ms, a chunk 1 ms a token: (2.4 − 1) · 10.
+  const run = decoder.run.bind(decoder);
+  decoder.run = async (chunks) => {
+    const result = await run(chunks);
+    const [{ slot, tokens }] = chunks as [DecodeChunk];
+    clock.now += slot === 0 ? 10 : tokens.length;
+    return result;
+  };
+  await decoder.end(3);
+  const prompt = scheduler.prefill(4, numbers(60), { signal: never });
+  let ended = false;
+  prompt.then(() => ended = true);
+  while (!ended) await decoder.end();
+  streaming = false;
+  await decoder.end();
+  await stream;
+  const chunks = decoder.runs.filter((run) => run.startsWith("4:"));
+  assertEquals(chunks, ["4:8", "4:14", "4:14", "4:14", "4:10"]);
+  const between = decoder.runs.join(" ").split(/ ?4:\d+ ?/).slice(1, -1);
+  assertEquals(between, ["0:1", "0:1", "0:1", "0:1"]);
+});
+
+Deno.test("an error in a batch reaches those alone that fail alone", async () => {
+  const { decoder, scheduler } = open();
+  decoder.fails = (chunks) => chunks.some(({ slot }) => slot === 1);
+  const steps = [0, 1, 2].map((slot) => scheduler.step(slot, 5, never));
+  const failed = assertRejects(() => steps[1]!, Error, "engine broke");
+  await decoder.end(4);
+  await failed;
+  assertEquals([[...await steps[0]!], [...await steps[2]!]], [[0, 1], [2, 1]]);
+  assertEquals(decoder.runs, ["0:1 1:1 2:1", "0:1", "1:1", "2:1"]);
+  const prompt = scheduler.prefill(1, [1, 2], { signal: never });
+  const broke = assertRejects(() => prompt, Error, "engine broke");
+  await decoder.end();
+  await broke;
+  const next = scheduler.step(5, 1, never);
+  await decoder.end();
+  assertEquals([...await next], [5, 1]);
+});
+
+Deno.test("what is aborted before it runs leaves at once, whatever runs meanwhile", async () => {
+  const { decoder, scheduler } = open();
+  const running = scheduler.step(0, 1, never);
+  await decoder.begun();
+  const stop = new AbortController();
+  const left = [
+    scheduler.step(1, 1, stop.signal),
+    scheduler.prefill(2, numbers(9), { signal: stop.signal }),
+  ];
+  const rejected = left.map((job) => assertRejects(() => job, Error, "away"));
+  stop.abort(new Error("went away"));
+  await Promise.all(rejected);
+  await decoder.end();
+  await running;
+  await pause();
+  assertEquals(decoder.runs, ["0:1"]);
+});
+
+Deno.test("what is aborted while it runs holds its slot until the run ends", async () => {
+  const { decoder, scheduler } = open();
+  const stop = new AbortController();
+  let ended = 0;
+  const step = scheduler.step(4, 1, stop.signal).finally(() => ended++);
+  await decoder.begun();
+  stop.abort(new Error("went away"));
+  await pause();
+  assertEquals(ended, 0);
+  await decoder.end();
+  assertEquals([...await step], [4, 1]); // whoever aborted drops it
+
+  const later = new AbortController();
+  const prompt = scheduler.prefill(5, numbers(40), { signal: later.signal })
+    .finally(() => ended++);
+  const rejected = assertRejects(() => prompt, Error, "later");
+  await decoder.begun();
+  later.abort(new Error("went later"));
+  await pause();
+  assertEquals(ended, 1);
+  await decoder.end();
+  await rejected;
+  assertEquals(decoder.seen.get(5), 16);
+  const next = scheduler.step(6, 1, never);
+  await decoder.end();
+  await next;
+  assertEquals(decoder.runs, ["4:1", "5:16", "6:1"]);
+});
+
+Deno.test("what comes with an aborted signal is not queued", async () => {
+  const { decoder, scheduler } = open();
+  const gone = AbortSignal.abort(new Error("gone"));
+  await assertRejects(async () => await scheduler.step(1, 1, gone));
+  await assertRejects(async () =>
+    await scheduler.prefill(1, [1], { signal: gone })
+  );
+  const next = scheduler.step(2, 1, never);
+  await decoder.end();
+  await next;
+  assertEquals(decoder.runs, ["2:1"]);
+});
