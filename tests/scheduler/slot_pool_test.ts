@@ -185,6 +185,22 @@ Deno.test("an abort after the slot was lent changes nothing", async () => {
   assertEquals((await pool.acquire(request("kept"))).memory, "kept");
 });
 
+Deno.test("a request that was served listens to its signal no longer", async () => {
+  const pool = poolOf(1);
+  const { signal } = new AbortController();
+  const listeners = new Set<unknown>();
+  signal.addEventListener = (_: string, listener: unknown) =>
+    void listeners.add(listener);
+  signal.removeEventListener = (_: string, listener: unknown) =>
+    void listeners.delete(listener);
+  const holder = await pool.acquire(request());
+  const pending = pool.acquire(request("", { signal }));
+  assertEquals(listeners.size, 1);
+  holder.release(null);
+  (await pending).release(null);
+  assertEquals(listeners.size, 0);
+});
+
 Deno.test("a request that finds no room is told so at once, and when to come back", async () => {
   for (const queue of [0, 2]) {
     const pool = poolOf(1, { queue });
