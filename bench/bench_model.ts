@@ -1,17 +1,23 @@
 /**
- * The model under measurement: one session, and decoders of whatever ring size a measurement
- * needs on it. Our graph attends over all rows of the ring, so the ring's size is what a step costs.
+ * The model under measurement, and decoders of whatever ring size a measurement needs on it. Our
+ * graph attends over all rows of the ring, so the ring's size is what a step costs.
  *
  * @module
  */
 import { join } from "node:path";
+import { blockCount, slotLayout } from "../lib/cache/layout.ts";
 import { SinkWindow } from "../lib/cache/sink_window.ts";
 import type { Config } from "../lib/config.ts";
 import type { Decoder } from "../lib/decoder/decoder.ts";
 import { EmbeddingTable } from "../lib/decoder/embedding_table.ts";
 import { OnnxDecoder } from "../lib/decoder/onnx_decoder.ts";
 import { chooseEngine } from "../lib/engine/choose.ts";
-import { openDecoderGraph, planDecoder } from "../lib/graph/convert.ts";
+import type { Engine, EngineSession } from "../lib/engine/engine.ts";
+import {
+  type DecoderPlan,
+  openDecoderGraph,
+  planDecoder,
+} from "../lib/graph/convert.ts";
 import { locateModel, terminalProgress } from "../lib/models/mod.ts";
 import { createTokenizer, type Tokenizer } from "../lib/text/tokenizer.ts";
 import { readGgufVocabulary } from "../lib/text/gguf_vocabulary.ts";
@@ -27,15 +33,25 @@ export interface BenchModel {
   readonly reason: string;
   readonly threads: number;
   readonly tokenizer: Tokenizer;
-  /** A decoder of one slot with just the policy's rows; `chunk` is the engine's unless given. */
-  decoder(policy: SinkWindow, chunk?: number): Decoder;
+  /**
+   * A decoder of so many slots (1 unless given), each with just the policy's rows, on the graph
+   * that a server with such a window has.
+   */
+  decoder(policy: SinkWindow, slots?: number): Promise<Decoder>;
   release(): Promise<void>;
+}
+
+/** What decoders of windows with equally many blocks share. */
+interface OpenGraph {
+  readonly plan: DecoderPlan;
+  readonly session: EngineSession;
+  readonly embeddings: EmbeddingTable;
 }
 
 /**
  * Opens the configured model.
  *
- * @throws {Error} if it cannot be found or converted, or the engine cannot run here.
+ * @throws {Error} if it cannot be found, or the engine cannot run here.
  */
 export async function openBenchModel(config: Config): Promise<BenchModel> {
   const located = await locateModel(config.model, {
@@ -44,30 +60,53 @@ export async function openBenchModel(config: Config): Promise<BenchModel> {
   });
   using file = await openGguf(located.path);
   const { engine, reason } = await chooseEngine(config.engine);
-  const plan = await planDecoder(file);
-  const source = { file, plan, sha256: located.sha256 };
-  const graph = await openDecoderGraph(
-    source,
-    engine.linear,
-    join(config.modelsDirectory, "graphs"),
-  );
   const { threads } = config;
-  const session = await engine.open(graph, { threads });
-  const embeddings = await EmbeddingTable.read(file, plan.family.embedding);
+  const graphs = new Map<number, Promise<OpenGraph>>();
+  const graphOf = (blocks: number) => {
+    const opened = graphs.get(blocks) ??
+      openGraph(located, { blocks, engine, config });
+    graphs.set(blocks, opened);
+    opened.catch(() => graphs.delete(blocks)); // there is nothing to release
+    return opened;
+  };
   return {
     ...located,
     engine: engine.name,
     reason,
     threads,
     tokenizer: createTokenizer(readGgufVocabulary(file.metadata)),
-    decoder: ({ sinks, window }, chunk = engine.chunk) =>
-      new OnnxDecoder({ plan, session, embeddings }, {
-        layout: { sinkRows: Math.max(1, sinks), windowRows: window },
-        slots: 1,
-        chunk,
+    decoder: async ({ sinks, window }, slots = 1) =>
+      new OnnxDecoder(await graphOf(blockCount(window)), {
+        layout: slotLayout(sinks, window),
+        slots,
+        chunk: engine.chunk,
       }),
-    release: () => session.release(),
+    async release() {
+      for (const graph of graphs.values()) {
+        await (await graph).session.release();
+      }
+    },
   };
+}
+
+async function openGraph(
+  model: { path: string; sha256: string },
+  { blocks, engine, config }: {
+    blocks: number;
+    engine: Engine;
+    config: Config;
+  },
+): Promise<OpenGraph> {
+  using file = await openGguf(model.path);
+  const plan = await planDecoder(file, blocks);
+  const graph = await openDecoderGraph(
+    { file, plan, sha256: model.sha256 },
+    engine.linear,
+    join(config.modelsDirectory, "graphs"),
+  );
+  const session = await engine.open(graph, { threads: config.threads });
+  const embeddings = await EmbeddingTable.read(file, plan.family.embedding);
+  return { plan, session, embeddings };
 }
 
 /** Sinks of every policy that is measured. */
@@ -83,10 +122,18 @@ export class BenchStream {
   readonly decoder: Decoder;
   readonly #policy: SinkWindow;
 
-  constructor(model: BenchModel, policy: SinkWindow, chunk?: number) {
-    this.decoder = model.decoder(policy, chunk);
+  private constructor(decoder: Decoder, policy: SinkWindow) {
+    this.decoder = decoder;
     this.#policy = policy;
     this.restart();
+  }
+
+  /** Starts a conversation on a decoder with just the policy's rows. */
+  static async open(
+    model: BenchModel,
+    policy: SinkWindow,
+  ): Promise<BenchStream> {
+    return new BenchStream(await model.decoder(policy), policy);
   }
 
   /** Forgets everything. */
@@ -98,8 +145,7 @@ export class BenchStream {
   async append(tokens: readonly number[]): Promise<Float32Array> {
     let logits = new Float32Array(0);
     for (let at = 0; at < tokens.length;) {
-      const limit = this.#policy.chunkLimit(this.decoder.seen(0));
-      const chunk = tokens.slice(at, at + Math.min(this.decoder.chunk, limit));
+      const chunk = tokens.slice(at, at + this.decoder.limit(0));
       at += chunk.length;
       const wanted = at === tokens.length ? 1 : 0;
       const [result] = await this.decoder.run([{

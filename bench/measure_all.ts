@@ -6,15 +6,17 @@ import { type BenchModel, openBenchModel, SINKS } from "./bench_model.ts";
 import { describeMachine } from "./machine.ts";
 import { measureCached } from "./measurements/cached.ts";
 import { measureKlOf } from "./measurements/kl.ts";
+import { measureMixed } from "./measurements/mixed.ts";
+import {
+  installStreamsPeer,
+  measurePeerStreams,
+} from "./measurements/peer_streams.ts";
 import { installPeers, measurePeers } from "./measurements/peers.ts";
 import { measureRecompute } from "./measurements/recompute.ts";
 import { measureDecode, measurePrefill } from "./measurements/speed.ts";
 import { measureStream } from "./measurements/stream.ts";
-import {
-  type BenchOptions,
-  type MeasurementName,
-  MEASUREMENTS,
-} from "./options.ts";
+import { measureStreams } from "./measurements/streams.ts";
+import { type BenchOptions, MEASUREMENTS } from "./options.ts";
 import {
   type BenchReport,
   renderMachine,
@@ -26,6 +28,8 @@ import { FULL, QUICK, type Sizes } from "./sizes.ts";
 import { readTextTokens } from "./text.ts";
 
 const PEERS_DIRECTORY = fileURLToPath(new URL(".peers", import.meta.url));
+/** The server's own default. */
+const SERVER_POLICY = new SinkWindow(SINKS, 1020);
 const KL_DIRECTORY = fileURLToPath(new URL("out/kl", import.meta.url));
 
 /** What a measurement is made from. */
@@ -57,14 +61,25 @@ const MEASURE: Measure = {
     const { tokens, text: path, skip } = options;
     const text = path &&
       await readTextTokens(model.tokenizer, path, { skip, count: tokens });
-    const policy = new SinkWindow(SINKS, 1020); // the server's own default
     return await measureStream(model, {
       tokens,
-      policy,
+      policy: SERVER_POLICY,
       ...sizes.stream,
       text: text || undefined,
     });
   },
+  streams: async ({ model, options, sizes: { held, streams } }) => {
+    const { counts, ...rest } = streams;
+    const measure = (held: number) =>
+      measureStreams(model, {
+        ...rest,
+        held,
+        streams: options.streams ?? counts,
+      });
+    return (await each(held, measure)).flat();
+  },
+  mixed: ({ model, sizes }) =>
+    measureMixed(model, { policy: SERVER_POLICY, ...sizes.mixed }),
   kl: ({ model, options: { text, skip }, sizes }) =>
     measureKlOf(model, {
       text: text!, // parseBenchOptions sees to it
@@ -83,6 +98,15 @@ const MEASURE: Measure = {
       sizes: sizes.held,
       turns: sizes.peerTurns,
       decoded: 48, // as the peers
+    });
+  },
+  async peerStreams({ model, options, sizes }) {
+    const peer = await installStreamsPeer(PEERS_DIRECTORY, model.path);
+    return await measurePeerStreams(model, peer, {
+      sizes: sizes.held,
+      streams: options.streams ?? sizes.streams.counts,
+      turns: sizes.peerTurns,
+      decoded: 48, // as the peer
     });
   },
 };
@@ -145,9 +169,12 @@ export async function measureAll(
   return { schema: 1, machine, quick, results, notes: bench.notes };
 }
 
-function order({ only, peers }: BenchOptions): (MeasurementName | "peers")[] {
-  return [
-    ...MEASUREMENTS.filter((name) => only.has(name)),
-    ...(peers ? ["peers" as const] : []),
-  ];
+/** What is measured, and then what of it the peers do too. */
+function order({ only, peers }: BenchOptions): (keyof ResultOf)[] {
+  const names: (keyof ResultOf)[] = MEASUREMENTS.filter((name) =>
+    only.has(name)
+  );
+  if (peers && (only.has("prefill") || only.has("decode"))) names.push("peers");
+  if (peers && only.has("streams")) names.push("peerStreams");
+  return names;
 }

@@ -1,6 +1,7 @@
 /** The command line of `deno task bench`. @module */
 import { parseArgs } from "node:util";
 import { ENGINE_CHOICES, type EngineChoice } from "../lib/engine/choose.ts";
+import { member, whole, wholes } from "./arguments.ts";
 
 /** What can be measured, in the order in which it is. */
 export const MEASUREMENTS = [
@@ -9,6 +10,8 @@ export const MEASUREMENTS = [
   "cached",
   "recompute",
   "stream",
+  "streams",
+  "mixed",
   "kl",
 ] as const;
 
@@ -24,6 +27,8 @@ export interface BenchOptions {
   readonly peers: boolean;
   /** Length of the stream. */
   readonly tokens: number;
+  /** Numbers of conversations side by side; absent: those of `bench/sizes.ts`. */
+  readonly streams?: readonly number[];
   /** A file of plain text, and the byte it is read from. */
   readonly text?: string;
   readonly skip: number;
@@ -38,13 +43,15 @@ export const USAGE = `Usage: deno task bench [OPTIONS]
 Measures the model that EVERSTREAM_MODEL names, with EVERSTREAM_THREADS threads.
 
   --only LIST     what to measure, of ${MEASUREMENTS.join(",")}
-                  (default: all, but kl only with --text and --peers)
+                  (default: all, but kl only with --text and --peers; with --streams: streams)
   --engine E      ${
   ENGINE_CHOICES.join(", ")
 } (default: EVERSTREAM_ENGINE, or auto)
   --peers         also run llama.cpp's Python and Node packages on the same file, in turns with
-                  ours; they are installed into bench/.peers, which takes minutes the first time
+                  ours, for those of prefill, decode and streams that are measured; they are
+                  installed into bench/.peers, which takes minutes the first time
   --tokens N      length of the stream (default: 20000)
+  --streams LIST  numbers of conversations side by side (default: 1,2,4,8)
   --text FILE     plain text to stream and to compare logits on; without it the model writes
   --skip BYTES    where in the text to begin (default: 0)
   --json FILE     write the results there, as bench/report.ts describes them
@@ -67,14 +74,20 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions {
       only: { type: "string" },
       peers: { type: "boolean", default: false },
       tokens: { type: "string", default: "20000" },
+      streams: { type: "string" },
       text: { type: "string" },
       skip: { type: "string", default: "0" },
       json: { type: "string" },
       quick: { type: "boolean", default: false },
     },
   });
-  const { help, peers, quick, engine, text, json } = values;
-  const only = measurements(values.only, text !== undefined && peers);
+  const { help, peers, quick, engine, streams, text, json } = values;
+  const only = measurements(
+    values.only ?? (streams === undefined ? undefined : "streams"),
+    {
+      withKl: text !== undefined && peers,
+    },
+  );
   if (!help && only.has("kl") && text === undefined) {
     throw new RangeError("Cannot measure kl without a text: give --text FILE");
   }
@@ -88,6 +101,9 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions {
     ...(engine === undefined
       ? {}
       : { engine: member("--engine", engine, ENGINE_CHOICES) }),
+    ...(streams === undefined
+      ? {}
+      : { streams: wholes("--streams", streams, 1) }),
     ...(text === undefined ? {} : { text }),
     ...(json === undefined ? {} : { json }),
   };
@@ -95,38 +111,12 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions {
 
 function measurements(
   list: string | undefined,
-  withKl: boolean,
+  { withKl }: { withKl: boolean },
 ): Set<MeasurementName> {
   if (list === undefined) {
     return new Set(MEASUREMENTS.filter((name) => name !== "kl" || withKl));
   }
   return new Set(
     list.split(",").map((name) => member("--only", name, MEASUREMENTS)),
-  );
-}
-
-function member<T extends string>(
-  option: string,
-  value: string,
-  known: readonly T[],
-): T {
-  const found = known.find((name) => name === value);
-  if (found !== undefined) return found;
-  throw new RangeError(
-    `Cannot use ${option} ${JSON.stringify(value)}: known are ${
-      known.join(", ")
-    }`,
-  );
-}
-
-function whole(option: string, value: string, least: number): number {
-  const number = Number(value);
-  if (/^\d+$/.test(value) && number >= least && Number.isSafeInteger(number)) {
-    return number;
-  }
-  throw new RangeError(
-    `Cannot use ${option} ${
-      JSON.stringify(value)
-    }: give a whole number from ${least}`,
   );
 }

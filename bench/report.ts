@@ -2,11 +2,19 @@
 import type { Machine } from "./machine.ts";
 import type { CachedResult } from "./measurements/cached.ts";
 import type { KlResult } from "./measurements/kl.ts";
+import type { MixedResult } from "./measurements/mixed.ts";
+import type { PeerStreamsResult } from "./measurements/peer_streams.ts";
 import type { PeerResult } from "./measurements/peers.ts";
 import type { RecomputeResult } from "./measurements/recompute.ts";
 import type { SpeedResult } from "./measurements/speed.ts";
 import type { StreamResult, StreamVerdict } from "./measurements/stream.ts";
-import { formatTable } from "./table.ts";
+import type { StreamsResult } from "./measurements/streams.ts";
+import {
+  renderMixed,
+  renderPeerStreams,
+  renderStreams,
+} from "./report_streams.ts";
+import { section } from "./table.ts";
 
 /** The result of each measurement. */
 export interface ResultOf {
@@ -15,8 +23,11 @@ export interface ResultOf {
   cached: CachedResult;
   recompute: RecomputeResult[];
   stream: StreamResult;
+  streams: StreamsResult[];
+  mixed: MixedResult;
   kl: KlResult;
   peers: PeerResult[];
+  peerStreams: PeerStreamsResult[];
 }
 
 /** Results of what was measured; what was not is absent. */
@@ -55,8 +66,11 @@ const RENDERERS: {
   cached: renderCached,
   recompute: renderRecompute,
   stream: renderStream,
+  streams: renderStreams,
+  mixed: renderMixed,
   kl: renderKl,
   peers: renderPeers,
+  peerStreams: renderPeerStreams,
 };
 
 /** One result as a titled table. */
@@ -210,13 +224,6 @@ function renderPeers(results: readonly PeerResult[]): string {
       ]),
     },
   );
-}
-
-function section(
-  title: string,
-  table: Parameters<typeof formatTable>[0],
-): string {
-  return `${title}\n${formatTable(table)}`;
 }
 
 function seconds(milliseconds: number): string {

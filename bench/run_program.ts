@@ -19,3 +19,13 @@ export async function outputOf([program, ...args]: string[]): Promise<string> {
   }
   return new TextDecoder().decode(stdout);
 }
+
+/**
+ * What a program prints as one JSON value a line.
+ *
+ * @throws {Error} if it ends with another status than 0.
+ */
+export async function jsonLinesOf<T>(command: string[]): Promise<T[]> {
+  const text = await outputOf(command);
+  return text.trim().split("\n").map((line): T => JSON.parse(line));
+}

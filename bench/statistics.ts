@@ -16,6 +16,46 @@ export function median(values: ArrayLike<number>): number {
     : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
+/**
+ * The least value that `share` of the values do not exceed (nearest rank).
+ *
+ * @throws {RangeError} if there is no value.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { percentile } from "./statistics.ts";
+ * assertEquals(percentile([30, 10, 20, 40], 0.5), 20);
+ * ```
+ */
+export function percentile(values: ArrayLike<number>, share: number): number {
+  if (values.length === 0) {
+    throw new RangeError("Cannot take a percentile of no values");
+  }
+  const sorted = Float64Array.from(values).sort();
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]!;
+}
+
+/** How values spread: the usual one, one that 99 of 100 do not exceed, and the largest. */
+export interface Spread {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+/**
+ * The spread of the values.
+ *
+ * @throws {RangeError} if there is no value.
+ */
+export function spreadOf(values: ArrayLike<number>): Spread {
+  return {
+    p50: median(values),
+    p99: percentile(values, 0.99),
+    max: percentile(values, 1),
+  };
+}
+
 /** The sum of the values. */
 export function sum(values: ArrayLike<number>): number {
   let total = 0;

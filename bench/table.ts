@@ -39,3 +39,8 @@ export function formatTable(table: Table): string {
       .join("  ").trimEnd()
   ).join("\n");
 }
+
+/** A table under its title. */
+export function section(title: string, table: Table): string {
+  return `${title}\n${formatTable(table)}`;
+}

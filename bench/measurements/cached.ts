@@ -37,7 +37,7 @@ export async function measureCached(
     rounds: number;
   },
 ): Promise<CachedResult> {
-  const stream = new BenchStream(model, policyOf(prompt + tokens));
+  const stream = await BenchStream.open(model, policyOf(prompt + tokens));
   const question = sentenceTokens(model.tokenizer, prompt);
   await stream.append(question);
   const cached: number[] = [];

@@ -99,7 +99,7 @@ export async function measureKl(
 ): Promise<KlResult> {
   const { tokens, reference, llamaCpp } = given;
   const policy = policyOf(tokens.length);
-  const decoder = model.decoder(policy);
+  const decoder = await model.decoder(policy);
   const { vocabulary } = decoder;
   if (reference.length !== tokens.length * vocabulary) {
     throw new TypeError(

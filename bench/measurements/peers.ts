@@ -11,7 +11,7 @@ import {
   installNodeLlamaCpp,
 } from "../peers/install.ts";
 import { median } from "../statistics.ts";
-import { outputOf } from "../run_program.ts";
+import { jsonLinesOf } from "../run_program.ts";
 import { measureDecode, measurePrefill } from "./speed.ts";
 
 /** How to run one peer. */
@@ -150,16 +150,11 @@ export async function installPeers(
       const { time } = await install(directory);
       peers.push({
         name,
-        run: async (sizes) =>
-          parseLines(await outputOf([...time, model, ...sizes.map(String)])),
+        run: (sizes) => jsonLinesOf([...time, model, ...sizes.map(String)]),
       });
     } catch (error) {
       onProblem(`${name}: ${(error as Error).message}`);
     }
   }
   return peers;
-}
-
-function parseLines(text: string): PeerLine[] {
-  return text.trim().split("\n").map((line) => JSON.parse(line));
 }

@@ -34,8 +34,8 @@ export async function measureRecompute(
   { held, tokens, rounds }: { held: number; tokens: number; rounds: number },
 ): Promise<RecomputeResult> {
   const text = sentenceTokens(model.tokenizer, held + rounds * tokens + 1);
-  const streamed = new BenchStream(model, policyOf(held));
-  const rebuilt = new BenchStream(model, new SinkWindow(0, held));
+  const streamed = await BenchStream.open(model, policyOf(held));
+  const rebuilt = await BenchStream.open(model, new SinkWindow(0, held));
   await streamed.append(text.slice(0, held));
   await rebuilt.append(text.slice(0, rebuilt.decoder.chunk));
   const sinkWindow: number[] = [];

@@ -26,7 +26,7 @@ export async function measurePrefill(
   model: BenchModel,
   { held, rounds }: { held: number; rounds: number },
 ): Promise<SpeedResult> {
-  const stream = new BenchStream(model, policyOf(held));
+  const stream = await BenchStream.open(model, policyOf(held));
   const tokens = sentenceTokens(model.tokenizer, held);
   await stream.append(tokens.slice(0, stream.decoder.chunk));
   const milliseconds: number[] = [];
@@ -45,7 +45,7 @@ export async function measureDecode(
   model: BenchModel,
   { held, tokens, rounds }: { held: number; tokens: number; rounds: number },
 ): Promise<SpeedResult> {
-  const stream = new BenchStream(model, policyOf(held));
+  const stream = await BenchStream.open(model, policyOf(held));
   const sampler = createSampler({ temperature: 0 }, stream.decoder.vocabulary);
   let logits = await stream.append(sentenceTokens(model.tokenizer, held));
   const decode = async (count: number) => {

@@ -77,7 +77,7 @@ export async function measureStream(
       `Cannot stream ${tokens} tokens of a text of ${text.length}`,
     );
   }
-  const stream = new BenchStream(model, policy);
+  const stream = await BenchStream.open(model, policy);
   const source = text
     ? new GivenTokens(text)
     : new WrittenTokens(model, stream.decoder.vocabulary);

@@ -4,19 +4,43 @@ import {
   assertEquals,
   assertThrows,
 } from "@std/assert";
+import {
+  comparePeerStreams,
+  type PeerStreamsLine,
+} from "../../bench/measurements/peer_streams.ts";
 import { comparePeers, type PeerLine } from "../../bench/measurements/peers.ts";
 import {
   type StreamSample,
   verdictOf,
 } from "../../bench/measurements/stream.ts";
 import { renderVerdict } from "../../bench/report.ts";
-import { klDivergence, logSumExp, median } from "../../bench/statistics.ts";
+import {
+  klDivergence,
+  logSumExp,
+  median,
+  percentile,
+  spreadOf,
+} from "../../bench/statistics.ts";
 import { formatTable } from "../../bench/table.ts";
 
 Deno.test("a median is the middle value, or the mean of the two", () => {
   assertEquals(median([9, 1, 10]), 9);
   assertEquals(median([4, 1, 100, 2]), 3);
   assertThrows(() => median([]), RangeError);
+});
+
+Deno.test("a percentile is a value that so many do not exceed", () => {
+  const values = Array.from({ length: 200 }, (_, i) => 200 - i);
+  assertEquals([0, 0.5, 0.99, 1].map((p) => percentile(values, p)), [
+    1,
+    100,
+    198,
+    200,
+  ]);
+  assertEquals(percentile([7], 0.99), 7);
+  assertEquals(percentile([3, 1, 2], 0.5), 2);
+  assertEquals(spreadOf(values), { p50: 100.5, p99: 198, max: 200 });
+  assertThrows(() => percentile([], 0.5), RangeError);
 });
 
 Deno.test("KL is 0 for equal distributions, whatever is added to the logits", () => {
@@ -131,4 +155,42 @@ Deno.test("peers are compared by medians over the turns, at equal sizes", () => 
   assertAlmostEquals(other!.decodeRatio, 90 / 45, 1e-9);
   assertEquals(results.map(({ held }) => held), [512, 512, 2048]);
   assertThrows(() => comparePeers([line("other", 512, [1, 1])]), TypeError);
+});
+
+Deno.test("peers' streams are compared at equal sizes and numbers", () => {
+  const line = (
+    peer: string,
+    streams: number,
+    tokensPerSecond: number,
+  ): PeerStreamsLine => ({
+    peer,
+    held: 512,
+    streams,
+    tokensPerSecond,
+    threads: 2,
+    rounds: 3,
+  });
+  const results = comparePeerStreams([
+    line("everstream", 1, 80),
+    line("everstream", 8, 290),
+    line("other", 1, 50),
+    line("other", 8, 90),
+    line("everstream", 8, 310),
+    line("other", 8, 110),
+  ]);
+  assertEquals(
+    results.map(({ name, streams, ratio, turns }) => [
+      `${name} ${streams}`,
+      ratio,
+      turns,
+    ]),
+    [
+      ["everstream 1", 1, 1],
+      ["everstream 8", 1, 2],
+      ["other 1", 1.6, 1],
+      ["other 8", 3, 2],
+    ],
+  );
+  const lone = [line("everstream", 1, 80), line("other", 2, 1)];
+  assertThrows(() => comparePeerStreams(lone), TypeError, "2 streams");
 });

@@ -30,7 +30,8 @@ Deno.test("the benchmarks run on a small model and give figures", async () => {
     );
     assertEquals(report.notes, []);
     assertEquals(report.machine.engine, "native");
-    const { prefill, decode, cached, recompute, stream } = report.results;
+    const { prefill, decode, cached, recompute, stream, streams, mixed } =
+      report.results;
     for (const { tokensPerSecond } of [...prefill!, ...decode!]) {
       assert(tokensPerSecond > 0 && Number.isFinite(tokensPerSecond));
     }
@@ -39,9 +40,24 @@ Deno.test("the benchmarks run on a small model and give figures", async () => {
     assert(recompute![0]!.ratio > 0);
     assertEquals(stream!.samples.length, 13);
     assert(stream!.verdict!.cacheConstant);
+    assertEquals(streams!.map(({ streams }) => streams), [1, 2]);
+    for (const { tokensPerSecond, firstToken, between } of streams!) {
+      assert(tokensPerSecond > 0 && Number.isFinite(tokensPerSecond));
+      assert(firstToken.p50 > 0 && between.p50 > 0);
+    }
+    assertEquals(streams![0]!.ratio, 1);
+    assert(mixed!.ratio.max > 0 && mixed!.prefillTokensPerSecond > 0);
     const text = printed.join("\n");
     for (
-      const part of ["Prefill", "Decode", "uncached", "recompute", "Verdict:"]
+      const part of [
+        "Prefill",
+        "Decode",
+        "uncached",
+        "recompute",
+        "Verdict:",
+        "side by side",
+        "while ÷ before",
+      ]
     ) {
       assert(text.includes(part), part);
     }

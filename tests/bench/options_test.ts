@@ -9,7 +9,10 @@ Deno.test("without arguments all is measured that needs no text and no peer", ()
     "cached",
     "recompute",
     "stream",
+    "streams",
+    "mixed",
   ]);
+  assertEquals(options.streams, undefined);
   assertEquals([options.tokens, options.skip], [20_000, 0]);
   assert(!options.peers && !options.quick && !options.help);
 });
@@ -38,6 +41,16 @@ Deno.test("options are read", () => {
   });
 });
 
+Deno.test("numbers of streams ask for that measurement, unless others are named", () => {
+  const { only, streams } = parseBenchOptions(["--streams", "1,16,2,2"]);
+  assertEquals([...only], ["streams"]);
+  assertEquals(streams, [1, 2, 16]);
+  const line = "--only mixed,streams --streams 3";
+  const named = parseBenchOptions(line.split(" "));
+  assertEquals([...named.only], ["mixed", "streams"]);
+  assertEquals(named.streams, [3]);
+});
+
 Deno.test("a wrong option is an error that names what it may be", () => {
   const cases: [string, string][] = [
     ["--engine cuda", "known are auto, webgpu, native, wasm"],
@@ -46,6 +59,8 @@ Deno.test("a wrong option is an error that names what it may be", () => {
     ["--tokens 0", "from 1"],
     ["--skip -1", "--skip"],
     ["--only kl", "give --text"],
+    ["--streams 1,0", '--streams "0": give a whole number from 1'],
+    ["--streams 1,,2", '--streams ""'],
   ];
   for (const [line, message] of cases) {
     const parse = () => parseBenchOptions(line.split(" "));
@@ -58,9 +73,10 @@ Deno.test("a wrong option is an error that names what it may be", () => {
 
 Deno.test("the usage names every option", () => {
   for (
-    const name of "only engine peers tokens text skip json quick help".split(
-      " ",
-    )
+    const name of "only engine peers tokens streams text skip json quick help"
+      .split(
+        " ",
+      )
   ) {
     assert(USAGE.includes(`--${name}`), name);
   }

@@ -7,58 +7,101 @@
 import { join } from "node:path";
 import type { BenchModel } from "../../bench/bench_model.ts";
 import type { SinkWindow } from "../../lib/cache/sink_window.ts";
-import type { DecodeChunk, Decoder } from "../../lib/decoder/decoder.ts";
+import type {
+  DecodeChunk,
+  Decoder,
+  Snapshot,
+} from "../../lib/decoder/decoder.ts";
 import { createTokenizer } from "../../lib/text/tokenizer.ts";
 import { metadataOf, SMALL, tensorsOf } from "../reference/small_model.ts";
 import { smallVocabulary } from "../text/small_vocabulary.ts";
 import { writeGguf } from "../weights/gguf_writer.ts";
 
-/** One run of a {@linkcode RecordingDecoder}: tokens seen before it, and its tokens. */
-export interface RecordedRun {
+/** New tokens of one slot, and the tokens seen before them. */
+export interface RecordedChunk {
+  readonly slot: number;
   readonly seen: number;
   readonly tokens: readonly number[];
 }
 
 /** A decoder that answers token t with t + 1 and remembers its runs. */
 export class RecordingDecoder implements Decoder {
-  readonly slots = 1;
+  readonly slots: number;
   readonly slotBytes = 1000;
-  readonly cacheBytes = 1000;
-  readonly runs: RecordedRun[] = [];
-  /** How often the conversation was started. */
+  /** The chunks of each run. */
+  readonly batches: RecordedChunk[][] = [];
+  /** How often a conversation was started. */
   opened = 0;
   readonly policy: SinkWindow;
   readonly vocabulary: number;
   readonly chunk: number;
-  #seen = 0;
+  readonly #seen: number[];
+  readonly #onRun: () => void;
 
-  constructor(policy: SinkWindow, vocabulary: number, chunk: number) {
+  constructor(
+    policy: SinkWindow,
+    of: {
+      slots: number;
+      vocabulary: number;
+      chunk: number;
+      onRun: () => void;
+    },
+  ) {
     this.policy = policy;
-    this.vocabulary = vocabulary;
-    this.chunk = chunk;
+    this.slots = of.slots;
+    this.vocabulary = of.vocabulary;
+    this.chunk = of.chunk;
+    this.#onRun = of.onRun;
+    this.#seen = new Array<number>(of.slots).fill(0);
   }
 
   get room(): { sinks: number; window: number } {
     return { sinks: this.policy.sinks, window: this.policy.window };
   }
 
-  open(): void {
+  get cacheBytes(): number {
+    return this.slots * this.slotBytes;
+  }
+
+  /** All chunks in order, where there is one slot. */
+  get runs(): { seen: number; tokens: readonly number[] }[] {
+    return this.batches.flat().map(({ seen, tokens }) => ({ seen, tokens }));
+  }
+
+  open(slot: number): void {
     this.opened++;
-    this.#seen = 0;
+    this.#seen[slot] = 0;
   }
 
-  seen(): number {
-    return this.#seen;
+  seen(slot: number): number {
+    return this.#seen[slot]!;
   }
 
-  rewind(_slot: number, count: number): void {
-    this.#seen = count;
+  rewind(slot: number, count: number): void {
+    this.#seen[slot] = count;
+  }
+
+  limit(slot: number): number {
+    return Math.min(this.chunk, this.policy.chunkLimit(this.#seen[slot]!));
+  }
+
+  save(slot: number): Snapshot {
+    return { policy: this.policy, seen: this.#seen[slot]!, bytes: 0 };
+  }
+
+  restore(slot: number, { seen }: Snapshot): void {
+    this.#seen[slot] = seen;
   }
 
   run(chunks: readonly DecodeChunk[]): Promise<Float32Array[]> {
-    return Promise.resolve(chunks.map(({ tokens, logits }) => {
-      this.runs.push({ seen: this.#seen, tokens: [...tokens] });
-      this.#seen += tokens.length;
+    this.#onRun();
+    this.batches.push(chunks.map(({ slot, tokens }) => ({
+      slot,
+      seen: this.#seen[slot]!,
+      tokens: [...tokens],
+    })));
+    return Promise.resolve(chunks.map(({ slot, tokens, logits }) => {
+      this.#seen[slot]! += tokens.length;
       const rows = new Float32Array(logits * this.vocabulary);
       for (let row = 0; row < logits; row++) {
         const token = tokens[tokens.length - logits + row]!;
@@ -73,15 +116,19 @@ export class RecordingDecoder implements Decoder {
   }
 }
 
-/** A model whose decoders only remember; `decoders` are those it gave. */
+/** A model whose decoders only remember. */
 export interface RecordingModel extends BenchModel {
+  /** Those it gave. */
   readonly decoders: RecordingDecoder[];
+  /** Which of them ran, in order. */
+  readonly turns: number[];
 }
 
 /** Gives a {@linkcode RecordingModel} whose runs take at most `chunk` tokens. */
 export function recordingModel(chunk = 16): RecordingModel {
   const tokenizer = createTokenizer(smallVocabulary());
   const decoders: RecordingDecoder[] = [];
+  const turns: number[] = [];
   return {
     id: "recording",
     path: "recording.gguf",
@@ -91,10 +138,17 @@ export function recordingModel(chunk = 16): RecordingModel {
     threads: 1,
     tokenizer,
     decoders,
-    decoder(policy, size = chunk) {
-      const decoder = new RecordingDecoder(policy, tokenizer.size, size);
+    turns,
+    decoder(policy, slots = 1) {
+      const index = decoders.length;
+      const decoder = new RecordingDecoder(policy, {
+        slots,
+        vocabulary: tokenizer.size,
+        chunk,
+        onRun: () => turns.push(index),
+      });
       decoders.push(decoder);
-      return decoder;
+      return Promise.resolve(decoder);
     },
     release: () => Promise.resolve(),
   };
