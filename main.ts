@@ -6,32 +6,21 @@
  */
 import { createApp } from "./lib/app.ts";
 import { readConfig } from "./lib/config.ts";
-import {
-  describeModel,
-  type LoadedModel,
-  loadModel,
-} from "./lib/load_model.ts";
+import { ModelHost } from "./lib/worker/model_host.ts";
 
 /** What the environment asks for. */
 export const config = readConfig();
 
-let model: LoadedModel | null = null;
-let problem: string | null = null;
+const host = new ModelHost(config);
 
 /** Resolves to whether the model was loaded; until then requests are answered with 503. */
-export const loaded: Promise<boolean> = loadModel(config).then((result) => {
-  model = result;
-  console.log(describeModel(result));
-  return true;
-}, (error: Error) => {
-  problem = error.message;
-  console.error(`Cannot load the model.\n${problem}`);
-  return false;
-});
+export const loaded: Promise<boolean> = host.loaded;
 
-const app = createApp({
-  model: () => model?.service ?? null,
-  loadError: () => problem,
-});
+/** Starts the model's worker anew; resolves to whether the model was loaded. */
+export const restart = (): Promise<boolean> => host.restart();
 
-export default { fetch: app.fetch } satisfies Deno.ServeDefaultExport;
+const app = createApp({ model: host.model, loadError: host.problem });
+
+export default {
+  fetch: (request, info) => app.fetch(request, info),
+} satisfies Deno.ServeDefaultExport;

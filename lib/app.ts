@@ -3,6 +3,8 @@ import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
 import { requestId, type RequestIdVariables } from "hono/request-id";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { measuredEach } from "./metrics/measured.ts";
+import { Metrics } from "./metrics/metrics.ts";
 import {
   type ApiError,
   methodNotAllowed,
@@ -11,6 +13,7 @@ import {
 } from "./openai/errors.ts";
 import { chatCompletionRoutes } from "./routes/chat_completions.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { metricRoutes } from "./routes/metrics.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { PAGE_PATHS, pageRoutes } from "./routes/page.ts";
 import type { AppParts, Parts } from "./routes/parts.ts";
@@ -22,13 +25,14 @@ type Env = { Variables: RequestIdVariables };
 const DEFAULTS = {
   loadError: () => null,
   pingInterval: 15_000,
-  headerWait: 1_000,
+  backlog: 1_024,
   bodyLimit: 8 * 1024 * 1024,
   report: (error: unknown, id: string) => console.error(`[${id}]`, error),
 };
 
 /**
- * Every route over the given parts.
+ * Every route over the given parts. Its `fetch` takes the handler info of `Deno.serve` as second
+ * argument, to know clients without an API key by their addresses.
  *
  * @example Serve a model
  * ```ts ignore
@@ -36,7 +40,9 @@ const DEFAULTS = {
  * ```
  */
 export function createApp(given: AppParts): Hono<Env> {
-  const parts: Parts = { ...DEFAULTS, ...given };
+  const metrics = new Metrics();
+  const model = measuredEach(given.model, metrics);
+  const parts: Parts = { ...DEFAULTS, ...given, model };
   const app = new Hono<Env>();
   app.use(requestId());
   app.use(
@@ -50,12 +56,14 @@ export function createApp(given: AppParts): Hono<Env> {
   app.route("/v1/chat/completions", chatCompletionRoutes(parts));
   app.route("/v1/models", modelRoutes(parts));
   app.route("/health", healthRoutes(parts));
+  app.route("/metrics", metricRoutes(parts, metrics));
   app.route("/", pageRoutes());
   allowOnly(app, "POST", ["/v1/chat/completions"]);
   allowOnly(app, "GET", [
     "/v1/models",
     "/v1/models/*",
     "/health",
+    "/metrics",
     ...PAGE_PATHS,
   ]);
   app.notFound((c) => answer(c, routeNotFound(c.req.method, c.req.path)));

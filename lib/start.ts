@@ -1,11 +1,11 @@
 /**
  * The program behind `deno task start`: serves `main.ts` on HOST and PORT, and ends with status 1
- * and one clear line if it cannot.
+ * and one clear line if it cannot. SIGHUP restarts the model.
  *
  * @module
  */
 try {
-  const { config, default: app, loaded } = await import("../main.ts");
+  const { config, default: app, loaded, restart } = await import("../main.ts");
   Deno.serve({
     hostname: config.hostname,
     port: config.port,
@@ -15,7 +15,11 @@ try {
           hostname.includes(":") ? `[${hostname}]` : hostname
         }:${port}`,
       ),
-  }, (request) => app.fetch(request));
+  }, app.fetch);
+  Deno.addSignalListener("SIGHUP", () => {
+    console.log("SIGHUP: restarting the model; requests that run fail.");
+    restart();
+  });
   if (!await loaded) Deno.exit(1);
 } catch (error) {
   console.error(describe(error as Error));

@@ -8,15 +8,22 @@ import type {
   ChatModel,
   GenerationEvent,
   GenerationRequest,
+  ModelState,
   TokenLogprob,
 } from "../lib/chat/chat_model.ts";
 
 /** What a {@linkcode ScriptedModel} does with each request. */
 export interface Script {
   id?: string;
-  /** The answer, piece by piece; each counts as one token. */
+  /** The answer, piece by piece. */
   pieces?: Iterable<string>;
-  /** Milliseconds before the first event: a prefill. */
+  /** Tokens that each piece counts as; default 1. */
+  pieceTokens?: number;
+  /** Milliseconds in the queue, before the `start` event. */
+  queueDelay?: number;
+  /** Throws this instead of starting. */
+  refusal?: Error;
+  /** Milliseconds before the first piece: a prefill. */
   firstDelay?: number;
   /** Milliseconds before each later event. */
   delay?: number;
@@ -29,6 +36,8 @@ export interface Script {
   /** Capacity and sinks of the pretended cache. */
   capacity?: number;
   sinks?: number;
+  /** What the model says of itself, but for its requests, which are counted. */
+  state?: Partial<Pick<ModelState, "cacheBytes" | "totals">>;
 }
 
 /** A model that follows a script and remembers what was done to it. */
@@ -47,6 +56,8 @@ export class ScriptedModel implements ChatModel {
   seen = 0;
   /** What it does; may be changed between requests. */
   script: Script;
+  #waiting = 0;
+  #running = 0;
 
   constructor(script: Script = {}) {
     this.script = script;
@@ -76,41 +87,80 @@ export class ScriptedModel implements ChatModel {
     return events;
   }
 
+  state(): Promise<ModelState> {
+    return Promise.resolve({
+      running: this.#running,
+      waiting: this.#waiting,
+      cacheBytes: { active: 0, idle: 0, free: 0, swapped: 0, shared: 0 },
+      totals: {
+        evicted: 0,
+        swappedOut: 0,
+        swappedIn: 0,
+        beginningsAsked: 0,
+        beginningsFound: 0,
+      },
+      ...this.script.state,
+    });
+  }
+
   async *#play(
     request: GenerationRequest,
     stop: AbortSignal,
   ): AsyncGenerator<GenerationEvent, void, void> {
     this.requests.push(request);
+    this.#waiting++;
+    try {
+      await pause(this.script.queueDelay, stop);
+    } finally {
+      this.#waiting--;
+    }
+    if (stop.aborted) return;
+    if (this.script.refusal) throw this.script.refusal;
+    this.#running++;
+    try {
+      yield* this.#answer(request, stop);
+    } finally {
+      this.#running--;
+    }
+  }
+
+  async *#answer(
+    request: GenerationRequest,
+    stop: AbortSignal,
+  ): AsyncGenerator<GenerationEvent, void, void> {
     const script = this.script;
     const promptTokens = request.messages.length * 3;
+    const counts = { promptTokens, cachedTokens: 1 };
+    yield { type: "start", ...counts, cache: this.#cache() };
     this.seen += promptTokens;
+    let pieces = 0;
     let tokens = 0;
     for (const text of script.pieces ?? ["Hello", ", ", "world"]) {
-      await pause(tokens === 0 ? script.firstDelay : script.delay, stop);
+      await pause(pieces === 0 ? script.firstDelay : script.delay, stop);
       if (stop.aborted) return;
-      if (tokens === script.failAt) throw script.error ?? new Error("script");
-      tokens++;
-      this.seen++;
+      if (pieces === script.failAt) throw script.error ?? new Error("script");
+      pieces++;
+      tokens += script.pieceTokens ?? 1;
+      this.seen += script.pieceTokens ?? 1;
       this.emitted++;
-      yield this.#text(text, request);
+      yield this.#text({ tokens, text }, request);
     }
     if (script.noEnd) return;
     this.emitted++;
     yield {
       type: "end",
       finishReason: script.finishReason ?? "stop",
-      usage: {
-        promptTokens,
-        cachedTokens: 1,
-        completionTokens: tokens,
-        cache: this.#cache(),
-      },
+      usage: { ...counts, completionTokens: tokens, cache: this.#cache() },
     };
     this.finished++;
   }
 
-  #text(text: string, { topLogprobs }: GenerationRequest): GenerationEvent {
-    const event = { type: "text" as const, text, cache: this.#cache() };
+  #text(
+    piece: { tokens: number; text: string },
+    { topLogprobs }: GenerationRequest,
+  ): GenerationEvent {
+    const { text } = piece;
+    const event = { type: "text" as const, ...piece, cache: this.#cache() };
     if (topLogprobs === undefined) return event;
     const others = Array.from(
       { length: topLogprobs },

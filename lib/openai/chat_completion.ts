@@ -7,6 +7,7 @@ import type {
 } from "../chat/chat_model.ts";
 import type { ErrorBody } from "./errors.ts";
 
+type StartEvent = Extract<GenerationEvent, { type: "start" }>;
 type TextEvent = Extract<GenerationEvent, { type: "text" }>;
 type EndEvent = Extract<GenerationEvent, { type: "end" }>;
 
@@ -154,12 +155,24 @@ export class FrameWriter {
 
   /** The frames of an event; none (`""`) for one that holds nothing for this client. */
   event(event: GenerationEvent): string {
-    return event.type === "text" ? this.#text(event) : this.#end(event);
+    switch (event.type) {
+      case "start":
+        return this.#start(event);
+      case "text":
+        return this.#text(event);
+      case "end":
+        return this.#end(event);
+    }
   }
 
   /** The frame of an error; nothing may follow it. */
   error(body: ErrorBody): string {
     return frame(body);
+  }
+
+  #start({ cache }: StartEvent): string {
+    if (!this.#options.cacheState) return "";
+    return this.#chunk({ delta: { content: "" }, cache });
   }
 
   #text(event: TextEvent): string {

@@ -18,8 +18,11 @@ export interface ChatRequest {
   stream: boolean;
   /** Whether a stream ends with a chunk of usage. */
   includeUsage: boolean;
-  generation: GenerationRequest;
+  generation: Generation;
 }
+
+/** What is asked of the model, by whomever: who asks is not in the body. */
+export type Generation = Omit<GenerationRequest, "client">;
 
 function number(min: number, max: number) {
   const what = `a number from ${min} to ${max}`;
@@ -177,7 +180,7 @@ export function parseChatRequest(body: unknown): ChatRequest {
   };
 }
 
-function toGeneration(wire: WireRequest): GenerationRequest {
+function toGeneration(wire: WireRequest): Generation {
   return {
     messages: wire.messages.map(toChatMessage),
     sampling: toSampling(wire),

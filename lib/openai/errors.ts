@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { RequestError } from "../chat/chat_model.ts";
+import { RequestError, UnavailableError } from "../chat/chat_model.ts";
 
 /** What a client reads of an error, in OpenAI's words. */
 export interface ErrorDetails {
   /** What was asked, what is the case, what to do. */
   message: string;
-  type: "invalid_request_error" | "server_error";
+  type: "invalid_request_error" | "server_error" | "overloaded";
   /** The parameter at fault, as `messages[0].role`. */
   param: string | null;
   code: string | null;
@@ -74,7 +74,7 @@ export function modelNotFound(asked: string, loaded: string): ApiError {
 export function routeNotFound(method: string, path: string): ApiError {
   return invalidRequest(
     `There is nothing at ${method} ${path}. ` +
-      "See POST /v1/chat/completions, GET /v1/models, GET /health and the page at /.",
+      "See POST /v1/chat/completions, GET /v1/models, GET /health, GET /metrics and the page at /.",
     { status: 404, code: "unknown_url" },
   );
 }
@@ -95,6 +95,15 @@ export function bodyTooLarge(limit: number): ApiError {
   return invalidRequest(
     `The request's body is over the limit of ${limit} bytes. Send a shorter conversation.`,
     { status: 413, code: "request_too_large" },
+  );
+}
+
+/** A 408 for a client that let more than `backlog` events of its answer wait. */
+export function clientTooSlow(backlog: number): ApiError {
+  return invalidRequest(
+    `The answer was ended here because its stream was read too slowly: more than ${backlog} ` +
+      "events were waiting. Read faster, or ask for the whole answer with 'stream': false.",
+    { status: 408, code: "client_too_slow" },
   );
 }
 
@@ -128,6 +137,7 @@ export function toApiError(thrown: unknown): ApiError {
       code: "invalid_value",
     });
   }
+  if (thrown instanceof UnavailableError) return unavailable(thrown);
   return new ApiError(500, {
     message:
       "The server failed to answer. Try again; its log has the cause under this request's x-request-id.",
@@ -135,4 +145,16 @@ export function toApiError(thrown: unknown): ApiError {
     param: null,
     code: "internal_error",
   });
+}
+
+/** A 503 to be tried again; a 504 for an answer that took too long and would again. */
+function unavailable(
+  { code, message, retryAfter }: UnavailableError,
+): ApiError {
+  const queued = code === "queue_full" || code === "queue_timeout";
+  const type = queued ? "overloaded" : "server_error";
+  const details = { message, type, param: null, code } as const;
+  return code === "answer_timeout"
+    ? new ApiError(504, details)
+    : new ApiError(503, details, { "retry-after": String(retryAfter) });
 }

@@ -8,6 +8,7 @@ import {
 } from "../openai/chat_completion.ts";
 import { type ChatRequest, parseChatRequest } from "../openai/chat_request.ts";
 import { invalidRequest } from "../openai/errors.ts";
+import { clientOf } from "./client.ts";
 import { eventStream } from "./event_stream.ts";
 import { readJson } from "./json_body.ts";
 import { namedModel, type Parts, readyModel } from "./parts.ts";
@@ -22,8 +23,11 @@ export function chatCompletionRoutes(parts: Parts): Hono<Env> {
     const body = await readJson(c.req.raw, parts.bodyLimit);
     const request = parseChatRequest(body);
     const model = namedModel(parts, request.model);
-    const report = (error: unknown) => parts.report(error, c.get("requestId"));
-    const turn = new Turn(model.generate(request.generation), report);
+    const generation = { ...request.generation, client: clientOf(c) };
+    const turn = new Turn(model.generate(generation), {
+      backlog: parts.backlog,
+      report: (error) => parts.report(error, c.get("requestId")),
+    });
     const answer = { c, turn, request, model: model.id };
     return request.stream ? await streamed(answer, parts) : await whole(answer);
   });
@@ -43,19 +47,21 @@ async function whole({ c, turn, request, model }: Answer): Promise<Response> {
   );
   return await whileConnected(c.req.raw, turn, async () => {
     for (;;) {
-      const event = await turn.next();
-      if (event === undefined) throw clientGone();
-      if (event.type === "end") return c.json(builder.finish(event));
-      builder.add(event);
+      await arrival(turn);
+      for (const event of turn.take()) {
+        if (event.type === "end") return c.json(builder.finish(event));
+        if (event.type === "text") builder.add(event);
+      }
     }
   });
 }
 
 async function streamed(
   { c, turn, request, model }: Answer,
-  { headerWait, pingInterval, report }: Parts,
+  { pingInterval, report }: Parts,
 ): Promise<Response> {
-  await whileConnected(c.req.raw, turn, () => turn.arrives(headerWait));
+  // However long the queue is: what is refused there gets a status, not a broken stream.
+  await whileConnected(c.req.raw, turn, () => arrival(turn));
   const frames = new FrameWriter(answerHead(model), {
     includeUsage: request.includeUsage,
     cacheState: c.req.header("x-everstream-cache") === "1",
@@ -93,6 +99,12 @@ async function whileConnected<T>(
   } finally {
     signal.removeEventListener("abort", close);
   }
+}
+
+/** Waits until there are events to take. */
+async function arrival(turn: Turn): Promise<void> {
+  await turn.arrives();
+  if (turn.over) throw clientGone();
 }
 
 /** Nobody reads this one; 499 is nginx's word for it in logs. */

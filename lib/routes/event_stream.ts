@@ -1,6 +1,6 @@
 /**
- * The body of a streamed answer: a pull-based stream, so that a slow client slows its own model and
- * not the server's memory, and `cancel()` tells at once that a client is gone.
+ * The body of a streamed answer: a pull-based stream, whose `cancel()` tells at once that a client
+ * is gone. What a slow client has not read waits in the {@linkcode Turn}, not here.
  *
  * @module
  */
@@ -45,10 +45,13 @@ export function eventStream(
     cancel() {
       turn.close();
     },
-  });
+  }, { highWaterMark: 0 });
 }
 
-/** The next text to send, a ping if there is none for long; `undefined` if the turn was closed. */
+/**
+ * The frames of all events that wait, so that a client that was slow catches up in one write; a
+ * ping if there are none for long; `undefined` if the turn was closed.
+ */
 async function nextFrames(
   turn: Turn,
   { frames, pingInterval }: { frames: FrameWriter; pingInterval: number },
@@ -57,9 +60,8 @@ async function nextFrames(
   for (;;) {
     const left = Math.max(0, deadline - performance.now());
     if (!await turn.arrives(left)) return ": ping\n\n";
-    const event = await turn.next();
-    if (event === undefined) return undefined;
-    const text = frames.event(event);
+    if (turn.over) return undefined;
+    const text = turn.take().map((event) => frames.event(event)).join("");
     if (text !== "") return text;
   }
 }

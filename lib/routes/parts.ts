@@ -11,10 +11,10 @@ export interface AppParts {
   /** Milliseconds of silence between a stream's pings. Default 15,000. */
   pingInterval?: number;
   /**
-   * Milliseconds a stream's headers wait for the first event, so that a request that the model
-   * refuses gets a status of 400 and not a broken stream. Default 1,000.
+   * Most events of an answer that wait for a client that reads slowly; past it the answer is ended
+   * with an error. Default 1,024.
    */
-  headerWait?: number;
+  backlog?: number;
   /** Most bytes of a request's body. Default 8 MiB. */
   bodyLimit?: number;
   /** Told of every unexpected error. Default: writes it to stderr. */

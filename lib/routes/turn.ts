@@ -1,103 +1,132 @@
 /**
- * One answer being generated, as routes need it: wait for the next event for so long, and stop.
- * A plain `for await` cannot do either, since it is deaf while the model is at work.
+ * One answer being generated, between a model that must not wait for its reader and a reader that
+ * may be slow: events are read as they come into a bounded backlog, and taken from there.
  *
  * @module
  */
 import type { GenerationEvent } from "../chat/chat_model.ts";
+import { clientTooSlow } from "../openai/errors.ts";
 
-type Step = IteratorResult<GenerationEvent, void>;
+/** How an answer is read. */
+export interface TurnOptions {
+  /** Most events that may wait for the reader; one more, and the answer is ended. */
+  backlog: number;
+  /** Told of errors that come when nobody waits any more. */
+  report: (error: unknown) => void;
+}
 
-/** A model's answer, read event by event by one reader. */
+type State =
+  | { is: "running" | "complete" | "closed" }
+  | { is: "failed"; error: unknown };
+
+/** A model's answer, begun at once, for one reader. */
 export class Turn {
-  #events: AsyncGenerator<GenerationEvent, void, void>;
-  #report: (error: unknown) => void;
-  #pending: Promise<Step> | null = null;
-  #over = false;
+  readonly #events: AsyncGenerator<GenerationEvent, void, void>;
+  readonly #options: TurnOptions;
+  #backlog: GenerationEvent[] = [];
+  #state: State = { is: "running" };
   #wake = (): void => {};
 
-  /**
-   * @param events the model's answer, not begun yet
-   * @param report told of errors that come when nobody waits any more
-   */
+  /** @param events the model's answer, not begun yet */
   constructor(
     events: AsyncGenerator<GenerationEvent, void, void>,
-    report: (error: unknown) => void,
+    options: TurnOptions,
   ) {
     this.#events = events;
-    this.#report = report;
+    this.#options = options;
+    this.#read();
   }
 
-  /** Whether the answer has ended, failed or been closed: nothing more comes. */
+  /** Whether nothing more comes: all was taken of an answer that has ended, or it was closed. */
   get over(): boolean {
-    return this.#over;
+    const { is } = this.#state;
+    return is === "closed" || (is === "complete" && this.#backlog.length === 0);
   }
 
   /**
-   * Waits at most this many milliseconds for the next event, without taking it.
+   * Waits for events, at most this many milliseconds if given.
    *
-   * @returns whether {@linkcode next} would answer at once
-   * @throws what the model threw
+   * @returns whether there are events to {@linkcode take}, or none will come: then it is {@linkcode over}
+   * @throws {ApiError} if the reader was too slow, once it has taken what waited
+   * @throws what the model threw, likewise, or `Error` if it stopped without an `end` event
    */
-  async arrives(within: number): Promise<boolean> {
-    if (this.#over) return true;
-    return await this.#wait(within) !== undefined || this.#over;
-  }
-
-  /**
-   * Takes the next event, `undefined` once there are no more.
-   *
-   * @throws what the model threw, or `Error` if it stops without an `end` event
-   */
-  async next(): Promise<GenerationEvent | undefined> {
-    if (this.#over) return undefined;
-    const step = await this.#wait();
-    this.#pending = null;
-    if (step === undefined) return undefined;
-    if (step.done) {
-      this.#over = true;
-      throw new Error("the model's answer stopped without an end event");
+  async arrives(within?: number): Promise<boolean> {
+    if (!this.#settled) await this.#change(within);
+    if (this.#state.is === "failed" && this.#backlog.length === 0) {
+      throw this.#state.error;
     }
-    if (step.value.type === "end") this.#drain();
-    return step.value;
+    return this.#settled;
   }
 
-  /** Stops the model, unless the answer is over. */
+  /** Takes all events that wait, in order. */
+  take(): GenerationEvent[] {
+    const events = this.#backlog;
+    this.#backlog = [];
+    return events;
+  }
+
+  /** Drops what waits, and stops the model if it is still at work. */
   close(): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#pending?.catch(this.#report);
-    this.#events.return().catch(this.#report);
+    const { is } = this.#state;
+    this.#state = { is: "closed" };
+    this.#backlog = [];
+    if (is === "running") this.#stop();
     this.#wake();
   }
 
-  /** Waits for the pending step; `undefined` when time is up or the turn is closed. */
-  #wait(within?: number): Promise<Step | undefined> {
-    const pending = this.#pending ??= this.#events.next();
-    return new Promise((resolve, reject) => {
+  get #settled(): boolean {
+    return this.#backlog.length > 0 || this.#state.is !== "running";
+  }
+
+  /** Resolves when the backlog or the state has changed, or time is up. */
+  #change(within?: number): Promise<void> {
+    return new Promise((resolve) => {
       const timer = within === undefined
         ? undefined
-        : setTimeout(() => resolve(undefined), within);
+        : setTimeout(resolve, within);
       this.#wake = () => {
         clearTimeout(timer);
-        resolve(undefined);
+        resolve();
       };
-      pending.then((step) => {
-        clearTimeout(timer);
-        resolve(step);
-      }, (error) => {
-        clearTimeout(timer);
-        this.#over = true;
-        reject(error);
-      });
     });
   }
 
-  /** Lets the model finish what it does after its last event: it was not cancelled. */
-  #drain(): void {
-    this.#over = true;
-    this.#events.next().then((step) => {
-      if (!step.done) return this.#events.return();
-    }).catch(this.#report);
+  async #read(): Promise<void> {
+    try {
+      for (;;) {
+        const step = await this.#events.next();
+        if (this.over) return;
+        if (step.done) {
+          throw new Error("the model's answer stopped without an end event");
+        }
+        this.#add(step.value);
+        if (step.value.type === "end") break;
+      }
+      // What the model does after its last event: it was not cancelled.
+      if (!(await this.#events.next()).done) this.#stop();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #add(event: GenerationEvent): void {
+    this.#backlog.push(event);
+    if (event.type === "end") {
+      this.#state = { is: "complete" };
+    } else if (this.#backlog.length > this.#options.backlog) {
+      this.#stop();
+      throw clientTooSlow(this.#options.backlog);
+    }
+    this.#wake();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#state.is !== "running") return this.#options.report(error);
+    this.#state = { is: "failed", error };
+    this.#wake();
+  }
+
+  #stop(): void {
+    this.#events.return().catch(this.#options.report);
   }
 }

@@ -73,12 +73,14 @@ async function readAnswer(mine) {
   for await (const chunk of streamChat(history, mine.controller.signal)) {
     if (turn !== mine) return;
     const cache = chunk.everstream ?? chunk.usage?.everstream;
+    const text = chunk.choices[0]?.delta.content;
     if (cache) {
       const now = performance.now();
-      first ??= { seen: cache.seen, time: now };
-      showCache(cache, (cache.seen - first.seen) / ((now - first.time) / 1000));
+      // The rate is that of the answer: its prompt is read faster, or was in the cache.
+      if (text) first ??= { seen: cache.seen, time: now };
+      const since = first ? (now - first.time) / 1000 : 0;
+      showCache(cache, since > 0 ? (cache.seen - first.seen) / since : NaN);
     }
-    const text = chunk.choices[0]?.delta.content;
     if (text) append(mine.answer, text);
   }
 }

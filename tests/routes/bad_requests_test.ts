@@ -1,6 +1,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { hello, served, testApp } from "./harness.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 interface Case {
   name: string;
   path?: string;
@@ -153,6 +155,13 @@ const cases: Case[] = [
   {
     name: "POST of health",
     path: "/health",
+    init: { method: "POST" },
+    status: 405,
+    code: "method_not_allowed",
+  },
+  {
+    name: "POST of the metrics",
+    path: "/metrics",
     init: { method: "POST" },
     status: 405,
     code: "method_not_allowed",

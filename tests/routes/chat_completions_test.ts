@@ -7,6 +7,8 @@ import {
 import { RequestError } from "../../lib/chat/chat_model.ts";
 import { hello, testApp } from "./harness.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 Deno.test("a whole answer has OpenAI's shape", async () => {
   const { chat, model } = testApp();
   const response = await chat(hello({ model: model.id, max_tokens: 9 }));
@@ -107,7 +109,7 @@ Deno.test("after loading failed an answer is a 503 without the reason", async ()
 for (const stream of [false, true]) {
   Deno.test(`what the model refuses at once is a 400, stream ${stream}`, async () => {
     const error = new RequestError("Too many sinks. Send fewer.", "messages");
-    const { chat, reported } = testApp({ failAt: 0, error });
+    const { chat, reported } = testApp({ refusal: error });
     const response = await chat(hello({ stream }));
     assertEquals(response.status, 400);
     assertEquals(await response.json(), {
@@ -123,7 +125,7 @@ for (const stream of [false, true]) {
 
   Deno.test(`an unexpected failure is a 500 without internals, stream ${stream}`, async () => {
     const error = new TypeError("secret at /root/model.ts");
-    const { chat, reported } = testApp({ failAt: 0, error });
+    const { chat, reported } = testApp({ refusal: error });
     const response = await chat(hello({ stream }));
     assertEquals(response.status, 500);
     assertEquals(response.headers.get("access-control-allow-origin"), "*");

@@ -70,9 +70,12 @@ export function client(base: string): OpenAI {
   });
 }
 
-/** Waits until `holds` does; fails after two seconds. */
-export async function eventually(holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + 2000;
+/** Waits until `holds` does; fails when these milliseconds are over. */
+export async function eventually(
+  holds: () => boolean,
+  within = 2000,
+): Promise<void> {
+  const deadline = Date.now() + within;
   while (!holds()) {
     if (Date.now() > deadline) throw new Error(`never held: ${holds}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { testApp } from "./harness.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 const wire = {
   id: "scripted/model-1",
   object: "model",

@@ -2,6 +2,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import OpenAI from "openai";
 import { client, eventually, served, testApp } from "./harness.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 const messages = [{ role: "user" as const, content: "Hi" }];
 
 Deno.test("openai: a whole answer", async () => {
@@ -57,7 +59,7 @@ Deno.test("openai: the stream helper builds the whole completion", async () => {
 });
 
 Deno.test("openai: pings in a long prefill do not disturb", async () => {
-  const app = testApp({ firstDelay: 60 }, { headerWait: 5, pingInterval: 10 });
+  const app = testApp({ firstDelay: 60 }, { pingInterval: 10 });
   await served(app, async (base) => {
     const stream = await client(base).chat.completions.create({
       model: "default",
@@ -89,7 +91,7 @@ Deno.test("openai: breaking out of a stream frees the model at once", async () =
 });
 
 Deno.test("openai: aborting a stream in its prefill frees the model at once", async () => {
-  const app = testApp({ firstDelay: 60_000 }, { headerWait: 5 });
+  const app = testApp({ firstDelay: 60_000 });
   await served(app, async (base) => {
     const stream = await client(base).chat.completions.create({
       model: "default",

@@ -2,6 +2,8 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { RequestError } from "../../lib/chat/chat_model.ts";
 import { eventually, frames, hello, testApp } from "./harness.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 /** Frames with what differs from run to run cut out. */
 async function plainFrames(response: Response): Promise<string[]> {
   return frames(await response.text()).map((frame) =>
@@ -76,6 +78,7 @@ Deno.test("the cache's state is in the chunks of who asks for it", async () => {
   const fixed = { capacity: 5, sinks: 2, bytes: 115_200 };
   assertEquals(states, [
     undefined,
+    { held: 0, seen: 0, evicted: 0, ...fixed, sinks: 0 },
     { held: 4, seen: 4, evicted: 0, ...fixed },
     { held: 5, seen: 5, evicted: 0, ...fixed },
     { held: 5, seen: 5, evicted: 0, ...fixed },
@@ -106,7 +109,7 @@ Deno.test("streamed log-probabilities joined are the text's tokens", async () =>
 Deno.test("a long prefill gets headers, the role and pings", async () => {
   const { chat } = testApp(
     { pieces: ["a"], firstDelay: 120 },
-    { headerWait: 10, pingInterval: 25 },
+    { pingInterval: 25 },
   );
   const began = performance.now();
   const response = await chat(hello({ stream: true }));
@@ -121,10 +124,7 @@ Deno.test("a long prefill gets headers, the role and pings", async () => {
 
 Deno.test("a refusal after the headers is an error frame, and the stream ends", async () => {
   const error = new RequestError("No such token.", "logit_bias");
-  const { chat, reported } = testApp(
-    { failAt: 0, firstDelay: 30, error },
-    { headerWait: 1 },
-  );
+  const { chat, reported } = testApp({ failAt: 0, firstDelay: 30, error });
   const all = frames(await (await chat(hello({ stream: true }))).text());
   assertEquals(all.slice(1), [
     'data: {"error":{"message":"No such token.","type":"invalid_request_error",' +
@@ -169,9 +169,7 @@ Deno.test("a client that leaves a stream frees the model at once", async () => {
 });
 
 Deno.test("a client that leaves before the headers frees the model at once", async () => {
-  const { chat, model } = testApp({ firstDelay: 60_000 }, {
-    headerWait: 60_000,
-  });
+  const { chat, model } = testApp({ queueDelay: 60_000 });
   const controller = new AbortController();
   const response = chat(hello({ stream: true }), { signal: controller.signal });
   await eventually(() => model.requests.length === 1);
@@ -180,13 +178,42 @@ Deno.test("a client that leaves before the headers frees the model at once", asy
   assertEquals(model.returned, 1);
 });
 
-Deno.test("a slow client slows the model, not the server's memory", async () => {
-  const { chat, model } = testApp({ pieces: Array(1000).fill("x") });
+Deno.test("what waits for a slow client comes in one piece, each frame whole", async () => {
+  const pieces = Array.from({ length: 500 }, (_, i) => `${i} `);
+  const { chat, model } = testApp({ pieces });
   const response = await chat(hello({ stream: true }));
-  const reader = response.body!.getReader();
-  for (let i = 0; i < 10; i++) await reader.read();
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  assert(model.emitted <= 12, `${model.emitted} events for 10 reads`);
-  await reader.cancel();
-  assertEquals(model.returned, 1);
+  await eventually(() => model.finished === 1);
+  const reader = response.body!.pipeThrough(new TextDecoderStream())
+    .getReader();
+  assertMatch((await reader.read()).value!, /"role":"assistant"/);
+  const { value } = await reader.read();
+  const all = frames(value!);
+  assertEquals(all.length, 502);
+  assertEquals(all.at(-1), "data: [DONE]");
+  const text = all.slice(0, 500)
+    .map((frame) => JSON.parse(frame.slice(6)).choices[0].delta.content);
+  assertEquals(text, pieces);
+  assertEquals((await reader.read()).done, true);
+});
+
+Deno.test("a client that is too slow gets what there was, and why that is all", async () => {
+  const pieces = Array.from({ length: 500 }, (_, i) => `${i} `);
+  const { chat, model, reported } = testApp({ pieces }, { backlog: 20 });
+  const response = await chat(hello({ stream: true }));
+  await eventually(() => model.returned === 1);
+  assertEquals(model.emitted, 20);
+  const all = frames(await response.text());
+  assertEquals(all.length, 22);
+  assertMatch(all[20]!, /"content":"19 "/);
+  assertEquals(
+    all[21],
+    'data: {"error":{"message":"The answer was ended here because its stream was read too ' +
+      "slowly: more than 20 events were waiting. Read faster, or ask for the whole answer with " +
+      '\'stream\': false.","type":"invalid_request_error","param":null,"code":"client_too_slow"}}',
+  );
+  assertEquals({ returned: model.returned, finished: model.finished }, {
+    returned: 1,
+    finished: 0,
+  });
+  assertEquals(reported, []);
 });

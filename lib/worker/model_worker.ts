@@ -1,0 +1,28 @@
+/**
+ * The Web Worker in which the model runs: ONNX Runtime keeps its thread busy for a whole step, and
+ * HTTP needs the main one.
+ *
+ * @module
+ */
+import { describeModel, loadModel } from "../load_model.ts";
+import { endWasmThreads } from "./end_wasm_threads.ts";
+import { serveInWorker } from "./worker_scope.ts";
+
+// onnxruntime-web's WebGPU build resolves URLs against the origin, which is "null" in a worker from
+// a file; without `location`, as on the main thread, it does not.
+Object.defineProperty(self, "location", { value: undefined });
+
+serveInWorker(async (config) => {
+  const loaded = await loadModel(config);
+  const { decoder, service, chosen } = loaded;
+  return {
+    model: service,
+    description: describeModel(loaded),
+    release: async () => {
+      await decoder.release();
+      if (chosen.engine.name === "wasm" && config.threads > 1) {
+        await endWasmThreads(config.threads);
+      }
+    },
+  };
+});

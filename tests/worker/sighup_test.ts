@@ -1,0 +1,46 @@
+/** The command that users type, told to restart its model. */
+import { assertEquals } from "@std/assert";
+import { realModelPath } from "../real_model.ts";
+
+/** Waits until the server is loading (503) or ready (200). */
+async function health(url: string, status: number): Promise<void> {
+  for (let i = 0; i < 600; i++) {
+    const response = await fetch(`${url}/health`).catch(() => null);
+    await response?.body?.cancel();
+    if (response?.status === status) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`${url}/health never answered ${status}`);
+}
+
+Deno.test({
+  name: "SIGHUP restarts the model, and the server answers all along",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    await realModelPath();
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr;
+    listener.close();
+    const server = new Deno.Command(Deno.execPath(), {
+      args: ["task", "--quiet", "start"],
+      cwd: new URL("../../", import.meta.url),
+      env: { NO_COLOR: "1", EVERSTREAM_ENGINE: "native", PORT: `${port}` },
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const output = server.output();
+    const url = `http://127.0.0.1:${port}`;
+    await health(url, 200);
+    server.kill("SIGHUP");
+    await health(url, 503);
+    await health(url, 200);
+    server.kill();
+    const printed = new TextDecoder().decode((await output).stdout);
+    const lines = printed.trim().split("\n");
+    assertEquals(
+      lines.map((line) => line.split(" ")[0]),
+      ["Listening", "Model", "SIGHUP:", "Model"],
+      printed,
+    );
+  },
+});
