@@ -9,6 +9,9 @@ import type { DecodeChunk, Decoder } from "../decoder/decoder.ts";
 import { ChunkBudget } from "./chunk_budget.ts";
 import { eventLoop } from "./event_loop.ts";
 
+/** Of so many chunks one is of the prompt that came first. */
+const FIRST_COME = 4;
+
 /** Something that waits to be run. */
 interface Job {
   readonly slot: number;
@@ -34,7 +37,9 @@ export class Scheduler {
   readonly #now: () => number;
   readonly #budget = new ChunkBudget();
   #steps: Step[] = [];
-  readonly #prompts: Prompt[] = [];
+  /** In the order in which they came. */
+  #prompts: Prompt[] = [];
+  #turn = 0;
   #running = false;
 
   /** @param now milliseconds, for what steps and chunks take */
@@ -130,17 +135,27 @@ export class Scheduler {
     }
   }
 
-  /** Prompts take turns; one that has left is dropped. */
+  /**
+   * The prompt that needs the least, so that most answers begin soon; in every {@linkcode FIRST_COME}th
+   * turn the one that came first, so that a long one gets on whatever comes.
+   */
   #nextPrompt(): Prompt | undefined {
-    for (;;) {
-      const prompt = this.#prompts.shift();
-      if (!prompt?.signal.aborted) return prompt;
-    }
+    this.#prompts = this.#prompts.filter(({ signal }) => !signal.aborted);
+    const [first] = this.#prompts;
+    if (this.#turn++ % FIRST_COME === FIRST_COME - 1) return first;
+    const left = ({ tokens, appended }: Prompt) => tokens.length - appended;
+    return this.#prompts.reduce(
+      (a, b) => left(b) < left(a!) ? b : a,
+      first,
+    );
   }
 
   async #runChunk(prompt: Prompt, othersStream: boolean): Promise<void> {
     const { slot, tokens, appended, done, signal } = prompt;
     prompt.running = true;
+    const leave = () => {
+      this.#prompts = this.#prompts.filter((other) => other !== prompt);
+    };
     try {
       const most = this.#decoder.limit(slot);
       const count = othersStream ? this.#budget.tokens(most) : most;
@@ -153,11 +168,13 @@ export class Scheduler {
       this.#budget.chunkTook(chunk.length, this.#now() - begun);
       prompt.appended += chunk.length;
       prompt.onChunk(prompt.appended);
-      if (last) return done.resolve(logits!);
       prompt.running = false;
-      if (signal.aborted) done.reject(signal.reason);
-      else this.#prompts.push(prompt);
+      if (last) {
+        leave();
+        done.resolve(logits!);
+      } else if (signal.aborted) done.reject(signal.reason);
     } catch (error) {
+      leave();
       done.reject(error);
     }
   }

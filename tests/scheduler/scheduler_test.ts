@@ -101,13 +101,35 @@ Deno.test("a prompt alone is read in the largest chunks", async () => {
     signal: never,
     onChunk: (appended) => told.push(appended),
   });
-  const limited = scheduler.prefill(9, numbers(4), { signal: never });
-  await decoder.end(5);
+  await decoder.end(3);
   assertEquals([...await logits], [4, 40]);
-  assertEquals([...await limited], [9, 4]);
   assertEquals(told, [16, 32, 40]);
-  // They take turns.
-  assertEquals(decoder.runs, ["4:16", "9:3", "4:16", "9:1", "4:8"]);
+  assertEquals(decoder.runs, ["4:16", "4:16", "4:8"]);
+});
+
+Deno.test("short prompts are read first, and a long one gets on all the same", async () => {
+  const { decoder, scheduler } = open();
+  const prefill = (slot: number, count: number) =>
+    scheduler.prefill(slot, numbers(count), { signal: never });
+  const prompts = [prefill(4, 100), prefill(5, 32), prefill(6, 32)];
+  prompts.push(prefill(9, 4)); // of which 3 tokens fit a chunk
+  await decoder.end(13);
+  assertEquals((await Promise.all(prompts)).map(([slot]) => slot), [
+    4,
+    5,
+    6,
+    9,
+  ]);
+  assertEquals(decoder.runs.slice(0, 8), [
+    "9:3",
+    "9:1",
+    "5:16",
+    "4:16", // its turn, as it came first
+    "5:16",
+    "6:16",
+    "6:16",
+    "4:16",
+  ]);
 });
 
 Deno.test("while others stream, a prompt's chunks follow from what steps take", async () => {
