@@ -27,7 +27,7 @@ export function inThisThread(
       queueMicrotask(() => receive(copy));
     },
     terminate(): void {
-      worker.onmessage = null;
+      // The model was released, and nobody listens any more.
     },
   };
   return worker;

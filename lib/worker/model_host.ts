@@ -134,7 +134,7 @@ export class ModelHost implements AsyncDisposable {
     return new UnavailableError(
       "model_restarted",
       "The model was restarted before the answer was complete. Ask again in a moment.",
-      this.#loadSeconds ?? 1,
+      this.#loadSeconds ?? 0,
     );
   }
 }

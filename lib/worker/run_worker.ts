@@ -34,9 +34,10 @@ export function runWorker(
       return post({ type: "failed", error: toPlainError(error) });
     }
     const { model: { id, created }, model, description } = served;
-    server = new ModelServer(model, (answers) => {
-      if (!ending) post({ type: "answers", answers });
-    });
+    server = new ModelServer(
+      model,
+      (answers) => post({ type: "answers", answers }),
+    );
     post({ type: "ready", id, created, description });
   }
 

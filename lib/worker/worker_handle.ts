@@ -20,25 +20,29 @@ export interface WorkerLike {
 
 type Timer = ReturnType<typeof setTimeout>;
 
-/** Milliseconds that a worker has to end what it does and to give back its memory. */
-const PATIENCE = 5_000;
+/** Options of {@linkcode WorkerHandle}. */
+export interface HandleOptions {
+  readonly config: Config;
+  /** Makes the error of requests that the worker's end leaves unanswered. */
+  readonly gone: () => Error;
+  /**
+   * Milliseconds that the worker has to end what it does and to give back its memory. Default 5,000.
+   */
+  readonly patience?: number;
+}
 
 /** Loads a model in a worker and keeps it until the worker crashes or is stopped. */
 export class WorkerHandle {
   readonly #worker: WorkerLike;
-  readonly #gone: () => Error;
+  readonly #options: HandleOptions;
   readonly #ready = Promise.withResolvers<string | null>();
   readonly #ended = Promise.withResolvers<Error | null>();
   #model: RemoteModel | null = null;
   #leaving: { reason: Error | null; timer: Timer } | null = null;
 
-  /** @param options.gone makes the error of requests that the worker's end leaves unanswered */
-  constructor(
-    worker: WorkerLike,
-    { config, gone }: { config: Config; gone: () => Error },
-  ) {
+  constructor(worker: WorkerLike, options: HandleOptions) {
     this.#worker = worker;
-    this.#gone = gone;
+    this.#options = options;
     worker.onmessage = ({ data }) => this.#receive(data);
     worker.onerror = (event) => {
       event.preventDefault(); // else the main thread ends, too
@@ -46,7 +50,7 @@ export class WorkerHandle {
     };
     worker.onmessageerror = () =>
       this.#end(new Error("A message of the worker could not be read"));
-    worker.postMessage({ type: "load", config });
+    worker.postMessage({ type: "load", config: options.config });
   }
 
   /** The model, `null` before it is loaded and once the worker crashed or is being stopped. */
@@ -95,8 +99,10 @@ export class WorkerHandle {
   /** Fails the requests, and leaves the worker some time to give back its memory. */
   #leave(reason: Error | null): void {
     if (this.#leaving) return;
-    const timer = setTimeout(() => this.#end(reason), PATIENCE);
+    const { patience = 5_000 } = this.#options;
+    const timer = setTimeout(() => this.#end(reason), patience);
     this.#leaving = { reason, timer };
+    this.#model?.close(this.#options.gone);
     this.#model = null;
   }
 
@@ -104,7 +110,7 @@ export class WorkerHandle {
     clearTimeout(this.#leaving?.timer);
     this.#worker.onmessage = null;
     this.#worker.terminate();
-    this.#model?.close(this.#gone);
+    this.#model?.close(this.#options.gone);
     this.#model = null;
     this.#ready.resolve(null);
     this.#ended.resolve(this.#leaving?.reason ?? reason);

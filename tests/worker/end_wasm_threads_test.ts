@@ -1,5 +1,7 @@
 import { assertEquals } from "@std/assert";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 /** Names of this process's threads that are workers of this test. */
 function threads(): number {
   return [...Deno.readDirSync("/proc/self/task")].filter(({ name }) => {

@@ -5,6 +5,8 @@ import { inThisThread } from "../../lib/worker/in_this_thread.ts";
 import { ModelHost } from "../../lib/worker/model_host.ts";
 import { streamed, tell, ToldModel } from "./told_model.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 Deno.test("without workers a model in this thread does the same", async () => {
   let released = 0;
   const host = new ModelHost(readConfig(new Map([["HOME", "/"]])), {

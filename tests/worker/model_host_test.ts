@@ -14,6 +14,8 @@ import { type Config, readConfig } from "../../lib/config.ts";
 import { type HostOptions, ModelHost } from "../../lib/worker/model_host.ts";
 import { streamed, tell } from "./told_model.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 const SCRIPT = new URL("./scripted_worker.ts", import.meta.url);
 
 /** A host of scripted workers, what it logged, and how many it started. */
@@ -21,6 +23,7 @@ function hosted(config: Partial<Config> = {}, options: HostOptions = {}) {
   const logged: string[] = [];
   const log = (...parts: unknown[]) => logged.push(parts.join(" "));
   const started: Worker[] = [];
+  const ended = new Set<Worker>();
   const host = new ModelHost({
     ...readConfig(new Map([["HOME", "/"]])),
     ...config,
@@ -29,11 +32,16 @@ function hosted(config: Partial<Config> = {}, options: HostOptions = {}) {
     worker: () => {
       const worker = new Worker(SCRIPT, { type: "module" });
       started.push(worker);
+      const terminate = worker.terminate.bind(worker);
+      worker.terminate = () => {
+        ended.add(worker);
+        terminate();
+      };
       return worker;
     },
     ...options,
   });
-  return { host, logged, started };
+  return { host, logged, started, ended };
 }
 
 /** A host of a scripted model that is loaded and writes to a directory of its own. */
@@ -52,6 +60,7 @@ async function loaded(
     });
   } finally {
     await of.host.close();
+    assertEquals(of.ended.size, of.started.length, "a worker was left");
     await Deno.remove(modelsDirectory, { recursive: true });
   }
 }
@@ -153,15 +162,38 @@ Deno.test("restart fails what runs, releases the model and starts another worker
 });
 
 Deno.test("a restart while a crash is being cleared away starts one worker", async () => {
-  await loaded(async ({ host, started }) => {
+  await loaded(async ({ host, started }, released) => {
     const events = ask(host, "crash");
     await events.next();
     await restarted(events);
     assertEquals(await host.restart(), true);
     await new Promise((resolve) => setTimeout(resolve, 50));
-    assertEquals(started.length, 2);
     assertNotEquals(host.model(), null);
+    assertEquals([started.length, await released()], [2, "."]);
   });
+});
+
+Deno.test("close while a crash is being cleared away starts none", async () => {
+  await loaded(async ({ host, logged }, released) => {
+    const events = ask(host, "crash");
+    await events.next();
+    await restarted(events);
+    await host.close();
+    assertEquals([logged, await released()], [["Model told"], "."]);
+  });
+});
+
+Deno.test("close while the next start is waited for starts none", async () => {
+  const modelsDirectory = await Deno.makeTempDir();
+  const { host, logged, started } = hosted(
+    { model: "short-lived", modelsDirectory },
+    { crashes: { add: () => 60_000 } },
+  );
+  assertEquals(await host.loaded, true);
+  await until(() => logged.length === 2);
+  await host.close();
+  assertEquals(started.length, 1);
+  await Deno.remove(modelsDirectory, { recursive: true });
 });
 
 Deno.test("close fails what runs and releases the model", async () => {
@@ -178,11 +210,11 @@ Deno.test("close fails what runs and releases the model", async () => {
 });
 
 Deno.test("close while the model is loaded ends that", async () => {
-  const { host } = hosted({ model: "endless" });
+  const { host, ended } = hosted({ model: "endless" });
   await new Promise((resolve) => setTimeout(resolve, 50));
   assertEquals([host.model(), host.problem()], [null, null]);
   await host.close();
-  assertEquals(await host.loaded, false);
+  assertEquals([await host.loaded, ended.size], [false, 1]);
 });
 
 Deno.test("a model that cannot be loaded at first is not tried again unasked", async () => {

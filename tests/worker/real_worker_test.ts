@@ -10,6 +10,8 @@ import { ModelHost } from "../../lib/worker/model_host.ts";
 import { realModelPath } from "../real_model.ts";
 import { tell } from "./told_model.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 const hasGpu = await navigator.gpu?.requestAdapter() != null;
 
 const ANSWER = "The capital of France is Paris.";

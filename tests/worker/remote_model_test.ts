@@ -10,6 +10,8 @@ import type { Answer } from "../../lib/worker/protocol.ts";
 import { RemoteModel } from "../../lib/worker/remote_model.ts";
 import { streamed, tell, ToldModel } from "./told_model.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 /** A model behind a wire that copies, and what went over it. */
 function behindWire(model: ChatModel = new ToldModel()) {
   const asked: string[] = [];
@@ -155,7 +157,7 @@ Deno.test("what is ready is sent before the event loop's next turn", async () =>
 });
 
 Deno.test("a closed model fails all that waits and all that is asked later", async () => {
-  const { remote, asked } = behindWire();
+  const { remote, server, asked } = behindWire();
   const gone = () => new UnavailableError("model_restarted", "gone", 2);
   const fails = (promise: () => Promise<unknown>) =>
     assertRejects(promise, UnavailableError, "gone");
@@ -170,6 +172,7 @@ Deno.test("a closed model fails all that waits and all that is asked later", asy
   await fails(() => remote.generate(tell("stream 1")).next());
   await fails(() => remote.state());
   assertEquals(asked, ["generate", "generate", "state"]);
+  await server.cancelAll();
 });
 
 Deno.test("a trap of the engine is not an answer but the end of its thread", async () => {

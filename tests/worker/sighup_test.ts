@@ -2,6 +2,8 @@
 import { assertEquals } from "@std/assert";
 import { realModelPath } from "../real_model.ts";
 
+Deno.test.sanitizer({ ops: true, resources: true });
+
 /** Waits until the server is loading (503) or ready (200). */
 async function health(url: string, status: number): Promise<void> {
   for (let i = 0; i < 600; i++) {
@@ -30,11 +32,14 @@ Deno.test({
     }).spawn();
     const output = server.output();
     const url = `http://127.0.0.1:${port}`;
-    await health(url, 200);
-    server.kill("SIGHUP");
-    await health(url, 503);
-    await health(url, 200);
-    server.kill();
+    try {
+      await health(url, 200);
+      server.kill("SIGHUP");
+      await health(url, 503);
+      await health(url, 200);
+    } finally {
+      server.kill();
+    }
     const printed = new TextDecoder().decode((await output).stdout);
     const lines = printed.trim().split("\n");
     assertEquals(

@@ -129,6 +129,14 @@ const EVENTS: Record<string, (signal: AbortSignal, number: number) => Events> =
       yield START;
       await pause(2 ** 30, signal);
     },
+    /** Takes its time to end. */
+    async *linger(signal, milliseconds) {
+      try {
+        yield* EVENTS["wait"]!(signal, 0);
+      } finally {
+        await new Promise((resolve) => setTimeout(resolve, milliseconds));
+      }
+    },
     /** Keeps its thread busy between two events. */
     async *block(_, milliseconds) {
       yield START;
