@@ -21,6 +21,13 @@ export const restart = (): Promise<boolean> => host.restart();
 
 const app = createApp({ model: host.model, loadError: host.problem });
 
+// `deno serve` stops listening on these signals and then waits for all that runs, the worker too.
+if (import.meta.main && Deno.build.os !== "windows") {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => host.close());
+  }
+}
+
 export default {
   fetch: (request, info) => app.fetch(request, info),
 } satisfies Deno.ServeDefaultExport;

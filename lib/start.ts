@@ -1,6 +1,6 @@
 /**
  * The program behind `deno task start`: serves `main.ts` on HOST and PORT, and ends with status 1
- * and one clear line if it cannot. SIGHUP restarts the model.
+ * and one clear line if it cannot. SIGUSR2 restarts the model.
  *
  * @module
  */
@@ -16,10 +16,12 @@ try {
         }:${port}`,
       ),
   }, app.fetch);
-  Deno.addSignalListener("SIGHUP", () => {
-    console.log("SIGHUP: restarting the model; requests that run fail.");
-    restart();
-  });
+  if (Deno.build.os !== "windows") {
+    Deno.addSignalListener("SIGUSR2", () => {
+      console.log("SIGUSR2: restarting the model; requests that run fail.");
+      restart();
+    });
+  }
   if (!await loaded) Deno.exit(1);
 } catch (error) {
   console.error(describe(error as Error));

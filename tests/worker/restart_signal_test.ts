@@ -16,7 +16,7 @@ async function health(url: string, status: number): Promise<void> {
 }
 
 Deno.test({
-  name: "SIGHUP restarts the model, and the server answers all along",
+  name: "SIGUSR2 restarts the model, and the server answers all along",
   ignore: Deno.build.os === "windows",
   async fn() {
     await realModelPath();
@@ -34,7 +34,7 @@ Deno.test({
     const url = `http://127.0.0.1:${port}`;
     try {
       await health(url, 200);
-      server.kill("SIGHUP");
+      server.kill("SIGUSR2");
       await health(url, 503);
       await health(url, 200);
     } finally {
@@ -44,7 +44,7 @@ Deno.test({
     const lines = printed.trim().split("\n");
     assertEquals(
       lines.map((line) => line.split(" ")[0]),
-      ["Listening", "Model", "SIGHUP:", "Model"],
+      ["Listening", "Model", "SIGUSR2:", "Model"],
       printed,
     );
   },
