@@ -158,7 +158,7 @@ Deno.test("a long text's parts have its tokens, whatever the pre-tokenizer and t
       " he",
       "'re ",
     ),
-    { minLength: 50, maxLength: 400 },
+    { minLength: 300, maxLength: 600 },
   );
   for (const pre of ["default", "gpt-2", "llama3", "qwen2", "smollm"]) {
     const tokenizer = createTokenizer(smallVocabulary({ pre }));
@@ -172,7 +172,7 @@ Deno.test("a long text's parts have its tokens, whatever the pre-tokenizer and t
       }),
       { numRuns: 20 },
     );
-    assert(parts > 40, `${pre}: only ${parts} parts`);
+    assert(parts > 20, `${pre}: no text was cut`);
   }
 });
 
