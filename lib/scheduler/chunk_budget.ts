@@ -9,7 +9,7 @@
  * A turn of the scheduler takes one step and one chunk. With both it may take this many times what
  * the step takes alone (below 3, which is promised, by what times vary).
  */
-const TURN_PER_STEP = 2.4;
+const TURN_PER_STEP = 2.2;
 
 /** Weight of what was measured before against one new measurement. */
 const MEMORY = 0.9;
