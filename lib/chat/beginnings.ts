@@ -7,10 +7,11 @@
  */
 import type { SinkWindow } from "../cache/sink_window.ts";
 import type { Snapshot } from "../decoder/decoder.ts";
+import { SnapshotStore } from "../scheduler/snapshot_store.ts";
 
 /** A claim to a beginning that nobody has computed: its holder does, for all who wait for it. */
 export interface Claim {
-  /** Hands over what was computed. */
+  /** Hands over what was computed, to all who wait and to those who come later. */
   give(snapshot: Snapshot): void;
   /** Leaves it to the next who waits; after {@linkcode Claim.give} it does nothing. */
   abandon(): void;
@@ -23,23 +24,21 @@ export type Beginning = { readonly snapshot: Snapshot } | {
 
 /** Copies of the beginnings used last, up to a number of bytes. */
 export class Beginnings {
-  readonly #capacity: number;
-  /** Least recently used first. */
-  readonly #kept = new Map<string, Snapshot>();
-  /** Beginnings that somebody computes right now: settled when that is over. */
-  readonly #claimed = new Map<string, PromiseWithResolvers<void>>();
-  #bytes = 0;
+  /** By key; least recently used first. */
+  readonly #kept: SnapshotStore<string>;
+  /** Beginnings that somebody computes right now; `null` if it came to nothing. */
+  readonly #claimed = new Map<string, PromiseWithResolvers<Snapshot | null>>();
   #asked = 0;
   #found = 0;
 
-  /** @param capacity most bytes that are kept */
+  /** @param capacity most bytes that are kept; with 0, nothing is shared */
   constructor(capacity: number) {
-    this.#capacity = capacity;
+    this.#kept = new SnapshotStore(capacity);
   }
 
   /** Bytes that are kept. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#kept.bytes;
   }
 
   /** Beginnings that were asked for, and those of them that did not have to be computed. */
@@ -48,7 +47,7 @@ export class Beginnings {
   }
 
   /**
-   * Finds a beginning, waiting for whoever computes it.
+   * Finds a beginning, waiting for whoever computes it; `null` if nothing is shared.
    *
    * @param of.text canonical text of the block
    * @throws the signal's reason
@@ -56,61 +55,68 @@ export class Beginnings {
   async find(
     of: { owner: string; policy: SinkWindow; text: string },
     signal: AbortSignal,
-  ): Promise<Beginning> {
+  ): Promise<Beginning | null> {
+    this.#asked++;
+    if (this.#kept.capacity === 0) return null;
     const { owner, policy, text } = of;
     const key = JSON.stringify([owner, policy.sinks, policy.window, text]);
-    this.#asked++;
     for (;;) {
-      signal.throwIfAborted();
-      const snapshot = this.#kept.get(key);
+      const claimed = this.#claimed.get(key);
+      const snapshot = claimed
+        ? await unlessAborted(claimed.promise, signal)
+        : this.#recall(key);
       if (snapshot) {
         this.#found++;
-        this.#kept.delete(key); // it is the latest used now
-        this.#kept.set(key, snapshot);
         return { snapshot };
       }
-      const claimed = this.#claimed.get(key);
       if (!claimed) return { claim: this.#claim(key) };
-      await settled(claimed.promise, signal);
     }
+  }
+
+  /** A kept beginning, which is the latest used then. */
+  #recall(key: string): Snapshot | null {
+    for (const kept of this.#kept) {
+      if (kept.memory !== key) continue;
+      this.#kept.delete(kept);
+      this.#kept.add(kept);
+      return kept.snapshot;
+    }
+    return null;
   }
 
   #claim(key: string): Claim {
-    const over = Promise.withResolvers<void>();
-    this.#claimed.set(key, over);
-    const abandon = () => {
-      if (this.#claimed.get(key) === over) this.#claimed.delete(key);
-      over.resolve();
+    const claimed = Promise.withResolvers<Snapshot | null>();
+    this.#claimed.set(key, claimed);
+    const settle = (snapshot: Snapshot | null) => {
+      if (this.#claimed.get(key) === claimed) this.#claimed.delete(key);
+      claimed.resolve(snapshot);
     };
     return {
       give: (snapshot) => {
-        this.#keep(key, snapshot);
-        abandon();
+        this.#kept.add({ memory: key, snapshot });
+        settle(snapshot);
       },
-      abandon,
+      abandon: () => settle(null),
     };
-  }
-
-  #keep(key: string, snapshot: Snapshot): void {
-    if (snapshot.bytes > this.#capacity) return;
-    this.#kept.set(key, snapshot);
-    this.#bytes += snapshot.bytes;
-    for (const [oldest, { bytes }] of this.#kept) {
-      if (this.#bytes <= this.#capacity) break;
-      this.#kept.delete(oldest);
-      this.#bytes -= bytes;
-    }
   }
 }
 
-/** Waits for a promise that never fails, or until the signal is aborted. */
-async function settled(
-  promise: Promise<void>,
+/**
+ * Waits for a promise that never fails.
+ *
+ * @throws the signal's reason if it is aborted before
+ */
+async function unlessAborted<T>(
+  promise: Promise<T>,
   signal: AbortSignal,
-): Promise<void> {
-  const aborted = Promise.withResolvers<void>();
-  const onAbort = () => aborted.resolve();
+): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
-  await Promise.race([promise, aborted.promise]);
-  signal.removeEventListener("abort", onAbort);
+  try {
+    signal.throwIfAborted();
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
 }

@@ -164,7 +164,8 @@ export class ChatService implements ChatModel {
       yield { type: "start", promptTokens, cachedTokens, cache };
 
       if (beginning) yield* this.#share(turn, beginning, tokens.block);
-      let logits = yield* this.#prefill(turn, tokens.rest);
+      const rest = beginning ? tokens.rest : [...tokens.block, ...tokens.rest];
+      let logits = yield* this.#prefill(turn, rest);
       const answer = new Answer(request, {
         tokenizer: this.#parts.tokenizer,
         log: turn.log,
@@ -206,8 +207,8 @@ export class ChatService implements ChatModel {
     const pieces = template.render(request.messages, {
       addGenerationPrompt: true,
     });
-    const block = template.renderSystemBlock(request.messages) ?? [];
     const text = canonicalText(pieces);
+    const block = template.renderSystemBlock(request.messages, text) ?? [];
     const { length } = canonicalText(block);
     return {
       text,
@@ -260,7 +261,7 @@ export class ChatService implements ChatModel {
     return tokens;
   }
 
-  /** The copy of a new conversation's system block, or the claim to compute it. */
+  /** The copy of a new conversation's system block, or the claim to compute it; `null` if neither. */
   async #findBeginning(turn: Turn, tokens: number): Promise<Beginning | null> {
     if (tokens === 0) return null;
     const { owner, policy, text, block, signal } = turn;

@@ -6,7 +6,7 @@
  * @module
  */
 import type { Decoder } from "../decoder/decoder.ts";
-import { type Swapped, SwapStore } from "./swap_store.ts";
+import { type Kept, SnapshotStore } from "./snapshot_store.ts";
 
 /** What is needed of a decoder: its slots, and their caches copied out and in. */
 export type SlotStore = Pick<
@@ -43,7 +43,7 @@ export class SlotTable<Memory> {
   readonly #idle = new Set<Resident<Memory>>();
   readonly #busy = new Set<number>();
   /** Least recently used first, as conversations are swapped out in that order. */
-  readonly #swapped: SwapStore<Memory>;
+  readonly #swapped: SnapshotStore<Memory>;
   readonly #swaps = { out: 0, in: 0 };
 
   /**
@@ -53,7 +53,7 @@ export class SlotTable<Memory> {
   constructor(store: SlotStore, swapBytes: number) {
     this.#store = store;
     this.#free = new Set(Array(store.slots).keys());
-    this.#swapped = new SwapStore(swapBytes);
+    this.#swapped = new SnapshotStore(swapBytes);
   }
 
   /** Slots that are taken. */
@@ -108,8 +108,8 @@ export class SlotTable<Memory> {
   /** The idle conversation that scores best; of equals, a resident one, then the latest used. */
   #choose(
     score: (memory: Memory) => number,
-  ): Resident<Memory> | Swapped<Memory> | null {
-    let best: Resident<Memory> | Swapped<Memory> | null = null;
+  ): Resident<Memory> | Kept<Memory> | null {
+    let best: Resident<Memory> | Kept<Memory> | null = null;
     let bestScore = 0;
     for (const conversation of [...this.#swapped, ...this.#idle]) {
       const value = score(conversation.memory);
@@ -120,7 +120,7 @@ export class SlotTable<Memory> {
     return best;
   }
 
-  #seat(match: Resident<Memory> | Swapped<Memory> | null): Seat<Memory> {
+  #seat(match: Resident<Memory> | Kept<Memory> | null): Seat<Memory> {
     if (!match) return { slot: this.#vacate(), memory: null };
     if ("slot" in match) {
       this.#idle.delete(match);

@@ -1,24 +1,27 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { SinkWindow } from "../../lib/cache/sink_window.ts";
-import { type Swapped, SwapStore } from "../../lib/scheduler/swap_store.ts";
+import {
+  type Kept,
+  SnapshotStore,
+} from "../../lib/scheduler/snapshot_store.ts";
 
-function swapped(memory: string, bytes: number): Swapped<string> {
+function swapped(memory: string, bytes: number): Kept<string> {
   return { memory, snapshot: { policy: new SinkWindow(0, 1), seen: 0, bytes } };
 }
 
-const memories = (store: SwapStore<string>) =>
+const memories = (store: SnapshotStore<string>) =>
   [...store].map(({ memory }) => memory);
 
 Deno.test("swap store forgets the least recently added first", () => {
-  const store = new SwapStore<string>(10);
+  const store = new SnapshotStore<string>(10);
   for (const name of ["a", "b", "c"]) assert(store.add(swapped(name, 3)));
   assert(store.add(swapped("d", 5)));
   assertEquals([memories(store), store.bytes], [["c", "d"], 8]);
 });
 
 Deno.test("swap store does not keep what alone is too large, and keeps the rest then", () => {
-  const store = new SwapStore<string>(10);
+  const store = new SnapshotStore<string>(10);
   store.add(swapped("a", 3));
   assert(!store.add(swapped("b", 11)));
   assertEquals([memories(store), store.bytes], [["a"], 3]);
@@ -27,7 +30,7 @@ Deno.test("swap store does not keep what alone is too large, and keeps the rest 
 });
 
 Deno.test("swap store gives back the bytes of what is deleted, once", () => {
-  const store = new SwapStore<string>(10);
+  const store = new SnapshotStore<string>(10);
   const a = swapped("a", 4);
   store.add(a);
   store.add(swapped("b", 5));
@@ -38,7 +41,7 @@ Deno.test("swap store gives back the bytes of what is deleted, once", () => {
 
 Deno.test("swap store refuses a capacity that is negative or no number", () => {
   for (const capacity of [-1, NaN]) {
-    assertThrows(() => new SwapStore(capacity), RangeError, `${capacity}`);
+    assertThrows(() => new SnapshotStore(capacity), RangeError, `${capacity}`);
   }
 });
 
@@ -48,8 +51,8 @@ Deno.test("swap store holds the latest that fit, and counts their bytes", () => 
       fc.nat(30),
       fc.array(fc.tuple(fc.nat(40), fc.boolean()), { maxLength: 30 }),
       (capacity, sizes) => {
-        const store = new SwapStore<string>(capacity);
-        let expected: Swapped<string>[] = [];
+        const store = new SnapshotStore<string>(capacity);
+        let expected: Kept<string>[] = [];
         const total = () => expected.reduce((n, s) => n + s.snapshot.bytes, 0);
         for (const [i, [bytes, deletesFirst]] of sizes.entries()) {
           if (deletesFirst && expected.length > 0) {
