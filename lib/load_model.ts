@@ -17,8 +17,7 @@ import { createChatTemplate } from "./chat/template.ts";
 import type { Config } from "./config.ts";
 import { EmbeddingTable } from "./decoder/embedding_table.ts";
 import { OnnxDecoder } from "./decoder/onnx_decoder.ts";
-import type { ChosenEngine } from "./engine/choose.ts";
-import { chooseEngine } from "./engine/choose.ts";
+import { chooseEngine, type ChosenEngine } from "./engine/choose.ts";
 import {
   type DecoderPlan,
   openDecoderGraph,

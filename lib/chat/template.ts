@@ -26,9 +26,13 @@ export interface ChatTemplate {
    * alone, or without one, the block that it inserts by itself. `null` where the whole prompt does
    * not begin with it, or where that cannot be told.
    *
+   * @param rendered canonical text of these messages, if they were rendered already
    * @throws {RequestError} as {@linkcode ChatTemplate.render}.
    */
-  renderSystemBlock(messages: readonly ChatMessage[]): Piece[] | null;
+  renderSystemBlock(
+    messages: readonly ChatMessage[],
+    rendered?: string,
+  ): Piece[] | null;
 }
 
 /** How {@linkcode ChatTemplate.render} renders. */
@@ -106,10 +110,13 @@ class JinjaChatTemplate implements ChatTemplate {
     });
   }
 
-  renderSystemBlock(messages: readonly ChatMessage[]): Piece[] | null {
+  renderSystemBlock(
+    messages: readonly ChatMessage[],
+    rendered?: string,
+  ): Piece[] | null {
     const [first] = messages;
     if (!first) return null;
-    const whole = canonicalText(
+    const whole = rendered ?? canonicalText(
       this.render(messages, { addGenerationPrompt: false }),
     );
     const block = first.role === "system"

@@ -64,7 +64,8 @@ export interface Decoder {
    */
   restore(slot: number, snapshot: Snapshot): void;
   /**
-   * Appends tokens of any number of slots, in as few runs as that takes. Gives the wanted logits of each chunk, `[logits, vocabulary]`.
+   * Appends tokens of any number of slots, in as few runs as that takes. Gives the wanted logits of
+   * each chunk, `[logits, vocabulary]`.
    *
    * @throws {Error} if the engine fails; no slot has changed then.
    */

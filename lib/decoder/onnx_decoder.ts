@@ -42,7 +42,7 @@ interface RingSnapshot extends Snapshot {
   readonly copy: RingCopy;
 }
 
-/** Views of slots that were bound to the engine before, most recent last. */
+/** Ranges of slots whose views are kept, bound to the engine, for the next run. */
 const MOST_BINDINGS = 64;
 
 /** A decoder of one graph. */
@@ -56,6 +56,7 @@ export class OnnxDecoder implements Decoder {
   readonly #memory: RingMemory;
   readonly #rowNames: readonly string[];
   readonly #places: readonly Slot[];
+  /** Least recently used first. */
   readonly #bindings = new Map<string, Record<string, EngineTensor>>();
 
   /** Claims the caches of all slots. */

@@ -4,8 +4,7 @@
  *
  * @module
  */
-import type { SlotLayout } from "../cache/layout.ts";
-import { windowRows } from "../cache/layout.ts";
+import { type SlotLayout, windowRows } from "../cache/layout.ts";
 import { HIDDEN, type SinkWindow } from "../cache/sink_window.ts";
 import type { EngineSession, EngineTensor } from "../engine/engine.ts";
 import { CONTEXT } from "../graph/attention/attention_kind.ts";
