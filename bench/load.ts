@@ -7,6 +7,7 @@
  */
 import { parseArgs } from "node:util";
 import { whole, wholes } from "./arguments.ts";
+import { exitStatus } from "./program.ts";
 import { startServer } from "./server.ts";
 
 const AUTOCANNON = "autocannon@9.0.0";
@@ -88,32 +89,14 @@ const REQUEST = {
   max_tokens: 16,
 };
 
-/** Exit status: 0, 1 if it could not be run, 2 if the command line is wrong. */
-async function main(args: readonly string[]): Promise<number> {
-  let options: LoadOptions;
-  try {
-    options = parseLoadOptions(args);
-  } catch (error) {
-    console.error(`${(error as Error).message}\n\n${USAGE}`);
-    return 2;
+async function load(options: LoadOptions): Promise<boolean> {
+  if (options.url !== undefined) {
+    await loadAt(options.url, options);
+    return true;
   }
-  if (options.help) {
-    console.log(USAGE);
-    return 0;
-  }
-  try {
-    await load(options);
-    return 0;
-  } catch (error) {
-    console.error((error as Error).message);
-    return 1;
-  }
-}
-
-async function load(options: LoadOptions): Promise<void> {
-  if (options.url !== undefined) return await loadAt(options.url, options);
   await using server = await startServer({});
   await loadAt(server.url, options);
+  return true;
 }
 
 async function loadAt(url: string, options: LoadOptions): Promise<void> {
@@ -129,4 +112,7 @@ async function loadAt(url: string, options: LoadOptions): Promise<void> {
   }
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  const program = { usage: USAGE, parse: parseLoadOptions, run: load };
+  Deno.exit(await exitStatus(program, Deno.args));
+}

@@ -87,12 +87,14 @@ export function startCommand(denoJson: string): string[] {
   return command.split(" ");
 }
 
-function freePort(): number {
+/** A port of this machine on which nobody listens. */
+export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
 
-async function isHealthy(url: string): Promise<boolean> {
+/** Whether a server listens there with its model loaded. */
+export async function isHealthy(url: string): Promise<boolean> {
   try {
     const response = await fetch(`${url}/health`);
     await response.body?.cancel();

@@ -4,32 +4,12 @@
  *
  * @module
  */
+import { exitStatus } from "./program.ts";
 import { startServer } from "./server.ts";
 import { checkSoak } from "./soak/checks.ts";
 import { parseSoakOptions, type SoakOptions, USAGE } from "./soak/options.ts";
 import { renderSoak } from "./soak/report.ts";
 import { runSoak } from "./soak/run.ts";
-
-/** Exit status: 0, 1 if a check or the soak itself fails, 2 if the command line is wrong. */
-async function main(args: readonly string[]): Promise<number> {
-  let options: SoakOptions;
-  try {
-    options = parseSoakOptions(args);
-  } catch (error) {
-    console.error(`${(error as Error).message}\n\n${USAGE}`);
-    return 2;
-  }
-  if (options.help) {
-    console.log(USAGE);
-    return 0;
-  }
-  try {
-    return await soak(options) ? 0 : 1;
-  } catch (error) {
-    console.error((error as Error).message);
-    return 1;
-  }
-}
 
 /** Whether all that must hold did. */
 async function soak(options: SoakOptions): Promise<boolean> {
@@ -65,4 +45,7 @@ async function soak(options: SoakOptions): Promise<boolean> {
   return checks.every(({ ok }) => ok);
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  const program = { usage: USAGE, parse: parseSoakOptions, run: soak };
+  Deno.exit(await exitStatus(program, Deno.args));
+}

@@ -6,6 +6,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import OpenAI from "openai";
+import { freePort, isHealthy } from "../../bench/server.ts";
 import { realModelPath } from "../real_model.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -40,14 +41,12 @@ async function withServer(
   use: (url: string) => Promise<void>,
 ): Promise<string> {
   await realModelPath();
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const port = String(listener.addr.port);
-  listener.close();
+  const port = String(freePort());
   const server = start({ PORT: port, ...variables });
   const printed = Promise.all([textOf(server.stdout), textOf(server.stderr)]);
   const url = `http://127.0.0.1:${port}`;
   try {
-    for (let i = 0; i < 600 && !await healthy(url); i++) {
+    for (let i = 0; i < 600 && !await isHealthy(url); i++) {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     await use(url);
@@ -56,16 +55,6 @@ async function withServer(
     await server.status;
   }
   return (await printed).join("\n");
-}
-
-async function healthy(url: string): Promise<boolean> {
-  try {
-    const response = await fetch(`${url}/health`);
-    await response.body?.cancel();
-    return response.ok;
-  } catch {
-    return false; // not listening yet
-  }
 }
 
 /** A start that must fail; gives its status and what it printed. */

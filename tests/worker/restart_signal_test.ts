@@ -1,5 +1,6 @@
 /** The command that users type, told to restart its model. */
 import { assertEquals } from "@std/assert";
+import { freePort } from "../../bench/server.ts";
 import { realModelPath } from "../real_model.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
@@ -20,9 +21,7 @@ Deno.test({
   ignore: Deno.build.os === "windows",
   async fn() {
     await realModelPath();
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const { port } = listener.addr;
-    listener.close();
+    const port = freePort();
     const server = new Deno.Command(Deno.execPath(), {
       args: ["task", "--quiet", "start"],
       cwd: new URL("../../", import.meta.url),
