@@ -15,9 +15,9 @@ import {
   appendAll,
   assertLogits,
   type OpenDecoder,
+  openRecorded,
   openSmallDecoder,
 } from "./open.ts";
-import { RecordingSession } from "./recording_session.ts";
 
 /** How far an engine is tested. */
 export interface BatchContractOptions {
@@ -171,11 +171,10 @@ export function batchContractTests(
 
   test("runs neighbours in one run, whatever lies between them", async () => {
     await using model = await writeSmallModel();
-    let session!: RecordingSession;
-    const wrap = (inner: ConstructorParameters<typeof RecordingSession>[0]) =>
-      session = new RecordingSession(inner);
-    const opened = { layout: LAYOUT, slots: SLOTS, wrap };
-    await using decoder = await openSmallDecoder(engine, model, opened);
+    const opened = { layout: LAYOUT, slots: SLOTS };
+    const recorded = await openRecorded(engine, model, opened);
+    await using decoder = recorded.decoder;
+    const { session } = recorded;
     const step = (slot: number) => ({ slot, tokens: [7], logits: 1 });
     for (let slot = 0; slot < SLOTS; slot++) decoder.open(slot, POLICY);
     await decoder.run([0, 1, 2, 3, 4, 5].map(step));
@@ -256,11 +255,10 @@ export function batchContractTests(
 
   test("changes no slot if a batch fails", async () => {
     await using model = await writeSmallModel();
-    let session!: RecordingSession;
-    const wrap = (inner: ConstructorParameters<typeof RecordingSession>[0]) =>
-      session = new RecordingSession(inner);
-    const opened = { layout: LAYOUT, slots: SLOTS, wrap };
-    await using decoder = await openSmallDecoder(engine, model, opened);
+    const opened = { layout: LAYOUT, slots: SLOTS };
+    const recorded = await openRecorded(engine, model, opened);
+    await using decoder = recorded.decoder;
+    const { session } = recorded;
     const slots = [0, 1, 5]; // two runs
     for (const slot of slots) decoder.open(slot, POLICY);
     const batch = (token: number) =>

@@ -13,8 +13,12 @@ import {
   type SmallModelOptions,
   writeSmallModel,
 } from "../reference/small_model.ts";
-import { appendAll, assertLogits, openSmallDecoder } from "./open.ts";
-import { RecordingSession } from "./recording_session.ts";
+import {
+  appendAll,
+  assertLogits,
+  openRecorded,
+  openSmallDecoder,
+} from "./open.ts";
 
 /** How far an engine is tested. */
 export interface ContractOptions {
@@ -182,14 +186,10 @@ export function contractTests(engine: Engine, options: ContractOptions): void {
 
   test("keeps its memory, and writes one row of it for a token", async () => {
     await using model = await writeSmallModel();
-    let session!: RecordingSession;
-    const wrap = (inner: ConstructorParameters<typeof RecordingSession>[0]) =>
-      session = new RecordingSession(inner);
-    await using decoder = await openSmallDecoder(engine, model, {
-      layout: LAYOUT,
-      slots: 2,
-      wrap,
-    });
+    const opened = { layout: LAYOUT, slots: 2 };
+    const recorded = await openRecorded(engine, model, opened);
+    await using decoder = recorded.decoder;
+    const { session } = recorded;
     decoder.open(0, POLICY);
     await appendAll(decoder, randomTokens(POLICY.capacity), { size: 1 });
     const memory = session.cacheMemory();
@@ -245,11 +245,10 @@ export function contractTests(engine: Engine, options: ContractOptions): void {
 
   test("changes nothing if a run fails or is refused", async () => {
     await using model = await writeSmallModel();
-    let session!: RecordingSession;
-    const wrap = (inner: ConstructorParameters<typeof RecordingSession>[0]) =>
-      session = new RecordingSession(inner);
-    const opened = { layout: LAYOUT, slots: 2, chunk: 20, wrap };
-    await using decoder = await openSmallDecoder(engine, model, opened);
+    const opened = { layout: LAYOUT, slots: 2, chunk: 20 };
+    const recorded = await openRecorded(engine, model, opened);
+    await using decoder = recorded.decoder;
+    const { session } = recorded;
     const tokens = randomTokens(30);
     const expected = (await DecoderReference.read(model.path)).start(POLICY)
       .appendAll(tokens);

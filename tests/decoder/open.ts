@@ -12,6 +12,7 @@ import type { Engine, EngineSession } from "../../lib/engine/engine.ts";
 import { openDecoderGraph, planDecoder } from "../../lib/graph/convert.ts";
 import { openGguf } from "../../lib/weights/gguf.ts";
 import type { SmallModel } from "../reference/small_model.ts";
+import { RecordingSession } from "./recording_session.ts";
 
 /** How a decoder is opened. */
 export interface OpenOptions {
@@ -45,6 +46,18 @@ export async function openSmallDecoder(
   return Object.assign(decoder, {
     [Symbol.asyncDispose]: () => decoder.release(),
   });
+}
+
+/** Opens a small model on an engine through a session that remembers what it is given. */
+export async function openRecorded(
+  engine: Engine,
+  model: SmallModel,
+  options: Omit<OpenOptions, "wrap">,
+): Promise<{ decoder: OpenDecoder; session: RecordingSession }> {
+  let session!: RecordingSession;
+  const wrap = (inner: EngineSession) => session = new RecordingSession(inner);
+  const decoder = await openSmallDecoder(engine, model, { ...options, wrap });
+  return { decoder, session };
 }
 
 /** Appends tokens in chunks of `size`, each cut to the policy's limit; gives the logits of each token. */
