@@ -9,15 +9,14 @@ import { blockCount, slotLayout } from "../lib/cache/layout.ts";
 import { SinkWindow } from "../lib/cache/sink_window.ts";
 import type { Config } from "../lib/config.ts";
 import type { Decoder } from "../lib/decoder/decoder.ts";
-import { EmbeddingTable } from "../lib/decoder/embedding_table.ts";
-import { OnnxDecoder } from "../lib/decoder/onnx_decoder.ts";
-import { chooseEngine } from "../lib/engine/choose.ts";
-import type { Engine, EngineSession } from "../lib/engine/engine.ts";
+import { HostDecoder } from "../lib/decoder/host_decoder.ts";
 import {
-  type DecoderPlan,
-  openDecoderGraph,
-  planDecoder,
-} from "../lib/graph/convert.ts";
+  hostEngine,
+  type HostModel,
+  openGpuDecoder,
+  openHostModel,
+} from "../lib/decoder/open_decoder.ts";
+import { chooseEngine } from "../lib/engine/choose.ts";
 import { locateModel, terminalProgress } from "../lib/models/mod.ts";
 import { createTokenizer, type Tokenizer } from "../lib/text/tokenizer.ts";
 import { readGgufVocabulary } from "../lib/text/gguf_vocabulary.ts";
@@ -41,13 +40,6 @@ export interface BenchModel {
   release(): Promise<void>;
 }
 
-/** What decoders of windows with equally many blocks share. */
-interface OpenGraph {
-  readonly plan: DecoderPlan;
-  readonly session: EngineSession;
-  readonly embeddings: EmbeddingTable;
-}
-
 /**
  * Opens the configured model.
  *
@@ -59,54 +51,78 @@ export async function openBenchModel(config: Config): Promise<BenchModel> {
     onProgress: terminalProgress(),
   });
   using file = await openGguf(located.path);
-  const { engine, reason } = await chooseEngine(config.engine);
-  const { threads } = config;
-  const graphs = new Map<number, Promise<OpenGraph>>();
-  const graphOf = (blocks: number) => {
-    const opened = graphs.get(blocks) ??
-      openGraph(located, { blocks, engine, config });
-    graphs.set(blocks, opened);
-    opened.catch(() => graphs.delete(blocks)); // there is nothing to release
-    return opened;
-  };
+  const { engine, reason } = await chooseEngine(config.engine, {
+    preference: config.gpu,
+  });
+  const decoders = engine === "webgpu"
+    ? gpuDecoders(located, config)
+    : hostDecoders(located, engine, config);
   return {
     ...located,
-    engine: engine.name,
+    ...decoders,
+    engine,
     reason,
-    threads,
+    threads: config.threads,
     tokenizer: createTokenizer(readGgufVocabulary(file.metadata)),
-    decoder: async ({ sinks, window }, slots = 1) =>
-      new OnnxDecoder(await graphOf(blockCount(window)), {
+  };
+}
+
+type Decoders = Pick<BenchModel, "decoder" | "release">;
+
+/** Decoders in host memory: those of windows with equally many blocks share a graph. */
+function hostDecoders(
+  model: { path: string; sha256: string },
+  name: "native" | "wasm",
+  { threads, modelsDirectory }: Config,
+): Decoders {
+  const engine = hostEngine(name);
+  const opened = new Map<number, Promise<HostModel>>();
+  const open = async (blocks: number) => {
+    using file = await openGguf(model.path);
+    const graphs = join(modelsDirectory, "graphs");
+    const source = { file, sha256: model.sha256, graphs };
+    return await openHostModel(engine, source, { blocks, threads });
+  };
+  return {
+    async decoder({ sinks, window }, slots = 1) {
+      const blocks = blockCount(window);
+      const graph = opened.get(blocks) ?? open(blocks);
+      opened.set(blocks, graph);
+      graph.catch(() => opened.delete(blocks)); // there is nothing to release
+      return new HostDecoder(await graph, {
         layout: slotLayout(sinks, window),
         slots,
         chunk: engine.chunk,
-      }),
+      });
+    },
     async release() {
-      for (const graph of graphs.values()) {
+      for (const graph of opened.values()) {
         await (await graph).session.release();
       }
     },
   };
 }
 
-async function openGraph(
+/** Decoders on the GPU, each with a device of its own. */
+function gpuDecoders(
   model: { path: string; sha256: string },
-  { blocks, engine, config }: {
-    blocks: number;
-    engine: Engine;
-    config: Config;
-  },
-): Promise<OpenGraph> {
-  using file = await openGguf(model.path);
-  const plan = await planDecoder(file, blocks);
-  const graph = await openDecoderGraph(
-    { file, plan, sha256: model.sha256 },
-    engine.linear,
-    join(config.modelsDirectory, "graphs"),
-  );
-  const session = await engine.open(graph, { threads: config.threads });
-  const embeddings = await EmbeddingTable.read(file, plan.family.embedding);
-  return { plan, session, embeddings };
+  config: Config,
+): Decoders {
+  const opened: Decoder[] = [];
+  return {
+    async decoder({ sinks, window }, slots = 1) {
+      using file = await openGguf(model.path);
+      const graphs = join(config.modelsDirectory, "graphs");
+      const source = { file, sha256: model.sha256, graphs };
+      const room = { sinks, window, slots };
+      const decoder = await openGpuDecoder(source, room, config);
+      opened.push(decoder);
+      return decoder;
+    },
+    async release() {
+      for (const decoder of opened) await decoder.release();
+    },
+  };
 }
 
 /** Sinks of every policy that is measured. */

@@ -43,16 +43,20 @@ export class GroupedStream {
   /** Forgets everything and reads a prompt, up to the first token of the answer. */
   async begin(prompt: readonly number[]): Promise<void> {
     this.#decoder.open(this.#slot, this.#policy);
-    this.#last = this.#sampler.sample(
-      await this.#scheduler.prefill(this.#slot, prompt, { signal: NEVER }),
-    );
+    const { token } = await this.#scheduler.prefill(this.#slot, prompt, {
+      sampler: this.#sampler,
+      signal: NEVER,
+    });
+    this.#last = token;
   }
 
   /** Goes on by one greedy token. */
   async step(): Promise<void> {
-    this.#last = this.#sampler.sample(
-      await this.#scheduler.step(this.#slot, this.#last, NEVER),
-    );
+    const { token } = await this.#scheduler.step(this.#slot, this.#last, {
+      sampler: this.#sampler,
+      signal: NEVER,
+    });
+    this.#last = token;
   }
 
   /** Goes on until `over` says so, by one token at least; gives the milliseconds between tokens. */

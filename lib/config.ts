@@ -4,7 +4,9 @@
  * @module
  */
 import { z } from "zod";
+import { GPU_PREFERENCES, type GpuPreference } from "./engine/adapter.ts";
 import { ENGINE_CHOICES, type EngineChoice } from "./engine/choose.ts";
+import { GPU_ROWS, type GpuRowsChoice } from "./engine/gpu_element.ts";
 import type { ServiceLimits } from "./chat/chat_service.ts";
 import { defaultModelsDirectory, type Environment } from "./models/mod.ts";
 
@@ -17,6 +19,10 @@ export interface Config {
   /** Where models and converted graphs are kept. */
   readonly modelsDirectory: string;
   readonly engine: EngineChoice;
+  /** Which GPU, where there are several. */
+  readonly gpu: GpuPreference;
+  /** What the rows of caches on a GPU hold. */
+  readonly gpuRows: GpuRowsChoice;
   readonly threads: number;
   /** S: a number, or the whole system block, of at most `systemSinks` tokens. */
   readonly sinks: number | "system";
@@ -67,6 +73,8 @@ const SCHEMA = z.object({
   EVERSTREAM_MODEL: z.string().min(1).default("default"),
   EVERSTREAM_MODELS: z.string().min(1).optional(),
   EVERSTREAM_ENGINE: z.enum(ENGINE_CHOICES).default("auto"),
+  EVERSTREAM_GPU: z.enum(GPU_PREFERENCES).default("high-performance"),
+  EVERSTREAM_GPU_ROWS: z.enum(GPU_ROWS).default("auto"),
   EVERSTREAM_THREADS: count(1, 256, Math.max(1, navigator.hardwareConcurrency)),
   EVERSTREAM_SINKS: z.union([
     z.string().regex(/^\d+$/).transform(Number).pipe(z.number().max(MAX_ROWS)),
@@ -125,6 +133,8 @@ export function readConfig(environment: Environment = Deno.env): Config {
     modelsDirectory: values.EVERSTREAM_MODELS ??
       defaultModelsDirectory(environment),
     engine: values.EVERSTREAM_ENGINE,
+    gpu: values.EVERSTREAM_GPU,
+    gpuRows: values.EVERSTREAM_GPU_ROWS,
     threads: values.EVERSTREAM_THREADS,
     sinks: typeof sinks === "number" ? sinks : "system",
     systemSinks: Number(String(sinks).split(":")[1] ?? DEFAULT_SYSTEM_SINKS),

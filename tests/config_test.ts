@@ -28,6 +28,8 @@ Deno.test("what makes no sense is refused by name", () => {
       ["EVERSTREAM_QUEUE", "-1"],
       ["EVERSTREAM_QUEUE_SECONDS", "0"],
       ["EVERSTREAM_ANSWER_SECONDS", "1.5"],
+      ["EVERSTREAM_GPU", "fast"],
+      ["EVERSTREAM_GPU_ROWS", "f64"],
     ] as const
   ) {
     assertThrows(
@@ -55,4 +57,16 @@ Deno.test("limits are what they are set to, in milliseconds and bytes", () => {
     swapBytes: 0,
     sharedBytes: 1_000_000,
   });
+});
+
+Deno.test("the GPU with the most power is taken, and rows as it can, unless told otherwise", () => {
+  const gpu = (variables: Record<string, string>) => {
+    const { gpu, gpuRows } = read(variables);
+    return [gpu, gpuRows];
+  };
+  assertEquals(gpu({}), ["high-performance", "auto"]);
+  assertEquals(
+    gpu({ EVERSTREAM_GPU: "low-power", EVERSTREAM_GPU_ROWS: "f32" }),
+    ["low-power", "f32"],
+  );
 });

@@ -37,7 +37,7 @@ export interface Script {
   capacity?: number;
   sinks?: number;
   /** What the model says of itself, but for its requests, which are counted. */
-  state?: Partial<Pick<ModelState, "cacheBytes" | "totals">>;
+  state?: Partial<Pick<ModelState, "cacheBytes" | "gpuBytes" | "totals">>;
 }
 
 /** A model that follows a script and remembers what was done to it. */
@@ -92,6 +92,7 @@ export class ScriptedModel implements ChatModel {
       running: this.#running,
       waiting: this.#waiting,
       cacheBytes: { active: 0, idle: 0, free: 0, swapped: 0, shared: 0 },
+      gpuBytes: null,
       totals: {
         evicted: 0,
         swappedOut: 0,

@@ -69,7 +69,7 @@ async function answerCached(
   while (tokens.length < count) {
     milliseconds.push(
       await timed(async () => {
-        next = [sampler.sample(await stream.append(next))];
+        next = [sampler.sample(await stream.append(next)).token];
       }),
     );
     tokens.push(...next);

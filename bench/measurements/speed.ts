@@ -50,7 +50,7 @@ export async function measureDecode(
   let logits = await stream.append(sentenceTokens(model.tokenizer, held));
   const decode = async (count: number) => {
     for (let i = 0; i < count; i++) {
-      logits = await stream.append([sampler.sample(logits)]);
+      logits = await stream.append([sampler.sample(logits).token]);
     }
   };
   await decode(Math.min(tokens, 8));

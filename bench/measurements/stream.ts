@@ -228,7 +228,7 @@ class WrittenTokens implements TokenSource {
   advance(logits: Float32Array): void {
     this.#pending.shift();
     if (this.#pending.length === 0) {
-      this.#pending.push(this.#sampler.sample(logits));
+      this.#pending.push(this.#sampler.sample(logits).token);
     }
   }
 

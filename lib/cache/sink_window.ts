@@ -18,8 +18,15 @@ export interface RowPlace {
   readonly index: number;
 }
 
-/** Added to the score of a row that a query must not see; `exp` of it is 0 in f32. */
-export const HIDDEN = -1e30;
+/** A conversation as far as its cache goes. */
+export interface Held {
+  readonly policy: SinkWindow;
+  /** Tokens appended so far. */
+  readonly seen: number;
+}
+
+/** Added to the score of a row that a query must not see: `exp` of it is 0 in f32, and f16 can hold it. */
+export const HIDDEN = -30_000;
 
 /** The policy for one conversation. */
 export class SinkWindow {

@@ -1,5 +1,5 @@
 /** The text of one answer: what of it may be shown, and when it ends. @module */
-import { logprobs } from "../sampling/mod.ts";
+import type { Logprobs, Sample } from "../sampling/mod.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type {
   CacheUsage,
@@ -12,7 +12,6 @@ import { StopStrings } from "./stop_strings.ts";
 
 /** An answer under way. */
 export class Answer {
-  readonly #request: GenerationRequest;
   readonly #tokenizer: Tokenizer;
   readonly #log: ConversationLog;
   readonly #stops: StopStrings;
@@ -31,7 +30,6 @@ export class Answer {
     request: GenerationRequest,
     of: { tokenizer: Tokenizer; log: ConversationLog; maxTokens: number },
   ) {
-    this.#request = request;
     this.#tokenizer = of.tokenizer;
     this.#log = of.log;
     this.#stops = new StopStrings(request.stop);
@@ -40,18 +38,14 @@ export class Answer {
 
   /** Takes the next token; says whether, and how, it ends the answer. */
   take(
-    token: number,
-    logits: Float32Array,
+    { token, logprobs }: Sample,
   ): "end-token" | "stop-string" | "length" | null {
     this.tokens++;
     if (this.#tokenizer.endIds.has(token)) {
       this.#finish();
       return "end-token";
     }
-    const { topLogprobs } = this.#request;
-    if (topLogprobs !== undefined) {
-      this.#logprobs.push(this.#describe(token, logits, topLogprobs));
-    }
+    if (logprobs) this.#logprobs.push(this.#describe(token, logprobs));
     const { text, stopped } = this.#stops.push(this.#log.appendToken(token));
     this.#text += text;
     if (stopped) return "stop-string";
@@ -85,10 +79,8 @@ export class Answer {
 
   #describe(
     token: number,
-    logits: Float32Array,
-    count: number,
+    { logprob, top }: Logprobs,
   ): TokenLogprob & { top: TokenLogprob[] } {
-    const { logprob, top } = logprobs(logits, token, count);
     const name = (id: number, logprob: number): TokenLogprob => {
       const bytes = this.#tokenizer.bytes(id);
       return {

@@ -104,6 +104,8 @@ export interface ModelState {
     /** Shared beginnings. */
     shared: number;
   };
+  /** Bytes of buffers on the GPU by what they are for, `null` if the model does not run on one. */
+  gpuBytes: { weights: number; caches: number; scratch: number } | null;
   /** Counts since the model was loaded. */
   totals: {
     /** Tokens that left a cache. */

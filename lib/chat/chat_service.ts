@@ -8,7 +8,7 @@ import { SinkWindow } from "../cache/sink_window.ts";
 import type { Decoder } from "../decoder/decoder.ts";
 import { createSampler, type Sampler } from "../sampling/mod.ts";
 import { eventLoop } from "../scheduler/event_loop.ts";
-import { Scheduler } from "../scheduler/scheduler.ts";
+import { type PrefillOptions, Scheduler } from "../scheduler/scheduler.ts";
 import { type Lease, SlotPool } from "../scheduler/slot_pool.ts";
 import type { Piece, Tokenizer } from "../text/tokenizer.ts";
 import { Answer } from "./answer.ts";
@@ -117,6 +117,7 @@ export class ChatService implements ChatModel {
     return Promise.resolve({
       ...this.load,
       cacheBytes: { ...bytes, shared: this.#beginnings.bytes },
+      gpuBytes: this.#parts.decoder.gpuBytes,
       totals: {
         evicted: this.#evicted,
         swappedOut: swaps.out,
@@ -135,9 +136,9 @@ export class ChatService implements ChatModel {
 
   async *#answer(
     request: GenerationRequest,
-    signal: AbortSignal,
+    cancelled: AbortSignal,
   ): AsyncGenerator<GenerationEvent, void, void> {
-    const prompt = await this.#readPrompt(request, signal);
+    const prompt = await this.#readPrompt(request, cancelled);
     const { owner, id: client } = request.client;
     const lease = await this.#slots.acquire({
       client,
@@ -145,9 +146,9 @@ export class ChatService implements ChatModel {
       // that with another must not take its slot.
       score: (memory) =>
         2 * overlapOf(memory, prompt, owner).tokens - memory.log.tokens,
-      signal,
+      signal: cancelled,
     });
-    const deadline = new Deadline(this.#parts.limits.answerTimeout, signal);
+    const deadline = new Deadline(this.#parts.limits.answerTimeout, cancelled);
     let turn: Turn | null = null;
     let evicted = 0;
     let last: number | null = null;
@@ -165,21 +166,26 @@ export class ChatService implements ChatModel {
 
       if (beginning) yield* this.#share(turn, beginning, tokens.block);
       const rest = beginning ? tokens.rest : [...tokens.block, ...tokens.rest];
-      let logits = yield* this.#prefill(turn, rest);
+      const { slot, sampler, signal } = turn;
+      let sample = yield* this.#prefill(
+        turn,
+        (options) =>
+          this.#scheduler.prefill(slot, rest, { ...options, sampler }),
+      );
       const answer = new Answer(request, {
         tokenizer: this.#parts.tokenizer,
         log: turn.log,
         maxTokens: this.#parts.limits.maxTokens,
       });
       for (;;) {
-        last = turn.sampler.sample(logits);
-        turn.sampler.accept(last);
-        const ended = answer.take(last, logits);
+        last = sample.token;
+        sampler.accept(last);
+        const ended = answer.take(sample);
         const event = answer.event(this.#cache(turn));
         if (event) yield event;
         if (ended) break;
-        logits = await this.#scheduler.step(turn.slot, last, turn.signal);
-        turn.signal.throwIfAborted();
+        sample = await this.#scheduler.step(slot, last, { sampler, signal });
+        signal.throwIfAborted();
       }
       yield {
         type: "end",
@@ -277,31 +283,34 @@ export class ChatService implements ChatModel {
   ): AsyncGenerator<GenerationEvent, void, void> {
     const { decoder } = this.#parts;
     if ("snapshot" in beginning) {
-      return decoder.restore(turn.slot, beginning.snapshot);
+      return await decoder.restore(turn.slot, beginning.snapshot);
     }
     try {
-      yield* this.#prefill(turn, tokens);
+      yield* this.#prefill(
+        turn,
+        (options) => this.#scheduler.prefill(turn.slot, tokens, options),
+      );
       beginning.claim.give(decoder.save(turn.slot));
     } finally {
       beginning.claim.abandon();
     }
   }
 
-  /** Appends part of the prompt, telling how the cache fills; gives the last logits. */
-  async *#prefill(
+  /** Appends part of the prompt, telling how the cache fills; gives what that gives. */
+  async *#prefill<Given>(
     turn: Turn,
-    tokens: readonly number[],
-  ): AsyncGenerator<GenerationEvent, Float32Array, void> {
+    prefill: (options: PrefillOptions) => Promise<Given>,
+  ): AsyncGenerator<GenerationEvent, Given, void> {
     let chunk = Promise.withResolvers<null>();
-    const done = this.#scheduler.prefill(turn.slot, tokens, {
+    const done = prefill({
       signal: turn.signal,
       onChunk: () => chunk.resolve(null),
-    });
+    }).then((given) => ({ given }));
     try {
       for (;;) {
-        const logits = await Promise.race([done, chunk.promise]);
+        const end = await Promise.race([done, chunk.promise]);
         turn.signal.throwIfAborted();
-        if (logits) return logits;
+        if (end) return end.given;
         chunk = Promise.withResolvers();
         yield { type: "text", tokens: 0, text: "", cache: this.#cache(turn) };
       }
@@ -329,7 +338,8 @@ export class ChatService implements ChatModel {
     const { decoder } = this.#parts;
     let sampler: Sampler;
     try {
-      sampler = createSampler(request.sampling, decoder.vocabulary);
+      const options = { ...request.sampling, topLogprobs: request.topLogprobs };
+      sampler = createSampler(options, decoder.vocabulary);
     } catch (error) {
       if (error instanceof RangeError) throw new RequestError(error.message);
       throw error;

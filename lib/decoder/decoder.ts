@@ -1,10 +1,12 @@
 /**
- * What the scheduler needs of a decoder: slots, each with a conversation's cache, and a run that
- * takes new tokens of several of them.
+ * What the scheduler needs of a decoder: slots, each with a conversation's cache, and runs that
+ * take new tokens of several of them.
  *
  * @module
  */
 import type { SinkWindow } from "../cache/sink_window.ts";
+import type { GpuBytes } from "../engine/gpu_ledger.ts";
+import type { Sample, Sampler } from "../sampling/mod.ts";
 
 /** New tokens of one slot. */
 export interface DecodeChunk {
@@ -13,6 +15,14 @@ export interface DecodeChunk {
   readonly tokens: readonly number[];
   /** Of how many of these tokens, counted from the last, logits are wanted. */
   readonly logits: number;
+}
+
+/** New tokens of one slot, and who chooses the one that follows. */
+export interface SampledChunk {
+  readonly slot: number;
+  /** At least one, at most the decoder's `chunk`. */
+  readonly tokens: readonly number[];
+  readonly sampler: Sampler;
 }
 
 /** A conversation's cache outside of any slot: only rows in use, bit for bit. */
@@ -37,6 +47,8 @@ export interface Decoder {
   readonly slotBytes: number;
   /** Bytes of all slots' caches. */
   readonly cacheBytes: number;
+  /** Bytes on the GPU by what they are for; `null` if there is none in use. */
+  readonly gpuBytes: GpuBytes | null;
 
   /**
    * Starts a conversation in a slot; whatever was there is forgotten.
@@ -54,15 +66,15 @@ export interface Decoder {
   rewind(slot: number, count: number): void;
   /** Most tokens that a slot's next chunk may have. */
   limit(slot: number): number;
-  /** Copies a slot's cache. */
+  /** Copies a slot's cache as it is now, though the copy's bytes may arrive later. */
   save(slot: number): Snapshot;
   /**
    * Puts a copy into a slot; whatever was there is forgotten. The conversation goes on from there
-   * as it would have gone on in its first slot.
+   * as it would have gone on in its first slot. Until then, nothing else may be done with the slot.
    *
    * @throws {RangeError} if the copy does not fit the slot; the slot is as it was.
    */
-  restore(slot: number, snapshot: Snapshot): void;
+  restore(slot: number, snapshot: Snapshot): Promise<void>;
   /**
    * Appends tokens of any number of slots, in as few runs as that takes. Gives the wanted logits of
    * each chunk, `[logits, vocabulary]`.
@@ -70,6 +82,16 @@ export interface Decoder {
    * @throws {Error} if the engine fails; no slot has changed then.
    */
   run(chunks: readonly DecodeChunk[]): Promise<Float32Array[]>;
+  /**
+   * Appends tokens as {@linkcode Decoder.run} does. Gives the token that follows each chunk, chosen
+   * by its sampler from the logits of the chunk's last token; `rejected` if that sampler throws,
+   * which is no concern of the other chunks.
+   *
+   * @throws {Error} if the engine fails; no slot has changed then, and no sampler has chosen.
+   */
+  sample(
+    chunks: readonly SampledChunk[],
+  ): Promise<PromiseSettledResult<Sample>[]>;
   /** Frees the model. */
   release(): Promise<void>;
 }

@@ -7,7 +7,7 @@
 import { type SlotLayout, windowRows } from "../cache/layout.ts";
 import { HIDDEN, type SinkWindow } from "../cache/sink_window.ts";
 import type { EngineSession, EngineTensor } from "../engine/engine.ts";
-import { CONTEXT } from "../graph/attention/attention_kind.ts";
+import { CONTEXT } from "../graph/attention/grouped_query.ts";
 import { type DecoderShape, ropeFrequencies } from "../graph/decoder_shape.ts";
 import type { EmbeddingTable } from "./embedding_table.ts";
 
@@ -36,7 +36,7 @@ export class RunInputs {
     this.#session = session;
     this.#embeddings = embeddings;
     this.#heads = [shape.heads + 2 * shape.kvHeads, shape.headDim];
-    this.#frequencies = ropeFrequencies(shape.rope);
+    this.#frequencies = ropeFrequencies(shape);
   }
 
   /**

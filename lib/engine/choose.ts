@@ -1,13 +1,12 @@
 /** Which engine a server uses, and why. @module */
-import { type Engine, ENGINE_NAMES, type EngineName } from "./engine.ts";
-import { NATIVE } from "./native.ts";
-import { WASM, WEBGPU } from "./web.ts";
-
-const ENGINES: Record<EngineName, Engine> = {
-  webgpu: WEBGPU,
-  native: NATIVE,
-  wasm: WASM,
-};
+import {
+  type AdapterSearch,
+  describeAdapter,
+  findAdapter,
+  type GpuPreference,
+  isSoftware,
+} from "./adapter.ts";
+import { ENGINE_NAMES, type EngineName } from "./engine.ts";
 
 /** What the operator asks for. */
 export type EngineChoice = "auto" | EngineName;
@@ -17,16 +16,23 @@ export const ENGINE_CHOICES = ["auto", ...ENGINE_NAMES] as const;
 
 /** An engine and the reason for it, for the log. */
 export interface ChosenEngine {
-  readonly engine: Engine;
+  readonly engine: EngineName;
   readonly reason: string;
 }
 
 /** What the choice is made from; replaced in tests. */
 export interface Machine {
-  /** A GPU adapter, `null` if there is none. */
-  adapter(): Promise<GPUAdapter | null>;
+  /** A GPU adapter, or why there is none. */
+  adapter(preference: GpuPreference): Promise<AdapterSearch>;
   /** Why the native library cannot be loaded, `null` if it can. */
   nativeProblem(): Promise<string | null>;
+}
+
+/** How to choose; each has a default. */
+export interface ChooseOptions {
+  /** Which GPU to look at. Default: high-performance. */
+  readonly preference?: GpuPreference;
+  readonly machine?: Machine;
 }
 
 /**
@@ -37,50 +43,54 @@ export interface Machine {
  */
 export async function chooseEngine(
   choice: EngineChoice,
-  machine: Machine = THIS_MACHINE,
+  { preference = "high-performance", machine = THIS_MACHINE }: ChooseOptions =
+    {},
 ): Promise<ChosenEngine> {
-  if (choice !== "auto") {
-    const problem = await problemOf(choice, machine);
-    if (problem) {
-      throw new Error(
-        `Cannot use engine "${choice}": ${problem}. Set EVERSTREAM_ENGINE=auto to use another`,
-      );
-    }
-    return { engine: ENGINES[choice], reason: `EVERSTREAM_ENGINE=${choice}` };
+  if (choice === "webgpu") {
+    const found = await machine.adapter(preference);
+    if (!found.adapter) throw unusable(choice, found.problem, found.advice);
   }
-  const adapter = await machine.adapter();
-  if (adapter && !isSoftware(adapter)) {
-    return { engine: WEBGPU, reason: `found GPU "${describe(adapter)}"` };
+  if (choice === "native") {
+    const problem = await machine.nativeProblem();
+    if (problem) throw unusable(choice, problem);
   }
-  const noGpu = adapter
-    ? `"${describe(adapter)}" is a software GPU`
-    : "there is no GPU";
-  const problem = await machine.nativeProblem();
-  return problem === null
-    ? { engine: NATIVE, reason: noGpu }
-    : { engine: WASM, reason: `${noGpu} and ${problem}` };
+  return choice === "auto"
+    ? await chooseForMachine(preference, machine)
+    : { engine: choice, reason: `EVERSTREAM_ENGINE=${choice}` };
 }
 
-async function problemOf(
-  name: EngineName,
+async function chooseForMachine(
+  preference: GpuPreference,
   machine: Machine,
-): Promise<string | null> {
-  switch (name) {
-    case "webgpu":
-      return await machine.adapter() ? null : "no GPU adapter was found";
-    case "native":
-      return await machine.nativeProblem();
-    case "wasm":
-      return null;
+): Promise<ChosenEngine> {
+  const found = await machine.adapter(preference);
+  if (found.adapter && !isSoftware(found.adapter)) {
+    const reason = `found GPU "${describeAdapter(found.adapter)}"`;
+    return { engine: "webgpu", reason };
   }
+  const noGpu = found.adapter
+    ? `"${describeAdapter(found.adapter)}" is a software GPU`
+    : found.problem;
+  const problem = await machine.nativeProblem();
+  return problem === null
+    ? { engine: "native", reason: noGpu }
+    : { engine: "wasm", reason: `${noGpu} and ${problem}` };
+}
+
+function unusable(
+  name: EngineName,
+  problem: string,
+  ...advice: string[]
+): Error {
+  return new Error([
+    `Cannot use engine "${name}": ${problem}`,
+    ...advice,
+    "Set EVERSTREAM_ENGINE=auto to use another",
+  ].join(". "));
 }
 
 const THIS_MACHINE: Machine = {
-  async adapter() {
-    return await navigator.gpu?.requestAdapter({
-      powerPreference: "high-performance",
-    }) ?? null;
-  },
+  adapter: (preference) => findAdapter(preference),
   async nativeProblem() {
     try {
       await import("onnxruntime-node");
@@ -92,17 +102,3 @@ const THIS_MACHINE: Machine = {
     }
   },
 };
-
-function describe(adapter: GPUAdapter): string {
-  const { description, device, vendor } = adapter.info;
-  return description || device || vendor;
-}
-
-/** Whether an adapter computes on the CPU (Mesa's llvmpipe, SwiftShader, WARP). */
-export function isSoftware(adapter: GPUAdapter): boolean {
-  const { description, device, vendor, isFallbackAdapter } = adapter.info;
-  return isFallbackAdapter ||
-    /llvmpipe|lavapipe|swiftshader|basic render|software/i.test(
-      `${description} ${device} ${vendor}`,
-    );
-}

@@ -1,6 +1,7 @@
 /**
- * Where ONNX Runtime runs. An engine says how it wants matrix products lowered and opens sessions;
- * everything above is the same for all of them.
+ * Where ONNX Runtime runs on the CPU, with caches in host memory. An engine says how it wants matrix
+ * products lowered and opens sessions; everything above is the same for all of them. (A GPU keeps its
+ * caches to itself: see `gpu.ts` and `gpu_session.ts`.)
  *
  * @module
  */
@@ -39,7 +40,7 @@ export interface EngineSession {
 
 /** A way to run graphs. */
 export interface Engine {
-  readonly name: EngineName;
+  readonly name: Exclude<EngineName, "webgpu">;
   readonly linear: LinearLowering;
   /** Tokens of a prompt that one run should take. */
   readonly chunk: number;

@@ -7,7 +7,6 @@
 import { join } from "node:path";
 import type { GgufFile } from "../weights/gguf.ts";
 import type { AttentionKind } from "./attention/attention_kind.ts";
-import { GroupedQueryAttention } from "./attention/grouped_query.ts";
 import type { DecoderShape } from "./decoder_shape.ts";
 import { LLAMA } from "./families/llama.ts";
 import { GraphBuilder, type WeightWriter } from "./graph_builder.ts";
@@ -16,7 +15,7 @@ import type { ModelFamily } from "./model_family.ts";
 import { addTransformer } from "./transformer.ts";
 
 /** Raise it whenever the same file gives another graph. */
-export const CONVERTER_VERSION = 7;
+export const CONVERTER_VERSION = 9;
 
 const FAMILIES: readonly ModelFamily[] = [LLAMA];
 const GRAPH = "graph.onnx";
@@ -37,20 +36,18 @@ export interface DecoderGraph {
 export interface DecoderPlan {
   readonly family: ModelFamily;
   readonly shape: DecoderShape;
-  /** Parts that the window's ring is divided into. */
-  readonly blocks: number;
   readonly attention: AttentionKind;
 }
 
 /**
  * Finds the family that reads a file, and the file's numbers.
  *
- * @param blocks parts that the window's ring is divided into (`blockCount`)
+ * @param attention how to attend, by the model's numbers
  * @throws {TypeError} if no family knows the file's architecture, or its numbers make no sense.
  */
 export async function planDecoder(
   file: GgufFile,
-  blocks: number,
+  attention: (shape: DecoderShape) => AttentionKind,
 ): Promise<DecoderPlan> {
   const architecture = file.metadata.string("general.architecture");
   const family = FAMILIES.find((family) =>
@@ -63,12 +60,7 @@ export async function planDecoder(
     );
   }
   const shape = await family.readShape(file);
-  return {
-    family,
-    shape,
-    blocks,
-    attention: new GroupedQueryAttention(shape, blocks),
-  };
+  return { family, shape, attention: attention(shape) };
 }
 
 /**
@@ -89,7 +81,7 @@ export async function openDecoderGraph(
   const { plan, sha256 } = source;
   const name = `${
     sha256.slice(0, 16)
-  }-${kind}-${plan.blocks}-v${CONVERTER_VERSION}`;
+  }-${kind}-${plan.attention.name}-v${CONVERTER_VERSION}`;
   const target = join(directory, name);
   if (!await exists(join(target, GRAPH))) {
     await Deno.mkdir(directory, { recursive: true });

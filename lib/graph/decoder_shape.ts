@@ -35,11 +35,14 @@ export interface RopeShape {
 }
 
 /**
- * Frequencies in radians per position, `[dimensions / 2]`, in f64: base^(−2i/d), divided by what
- * the scaling asks.
+ * Frequencies in radians per position of a head's pairs (i, i + headDim / 2), `[headDim / 2]`, in f64:
+ * base^(−2i/d), divided by what the scaling asks; 0 for pairs that are not rotated.
  */
-export function ropeFrequencies(rope: RopeShape): Float64Array {
-  return Float64Array.from({ length: rope.dimensions / 2 }, (_, i) => {
+export function ropeFrequencies(
+  { rope, headDim }: Pick<DecoderShape, "rope" | "headDim">,
+): Float64Array {
+  return Float64Array.from({ length: headDim / 2 }, (_, i) => {
+    if (2 * i >= rope.dimensions) return 0;
     const frequency = rope.base ** (-2 * i / rope.dimensions);
     return frequency / rope.scale / (rope.factors?.[i] ?? 1);
   });

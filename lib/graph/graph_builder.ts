@@ -20,7 +20,13 @@ import {
 } from "./onnx_pb.ts";
 
 /** ONNX element types, by their numbers in `TensorProto.DataType`. */
-export const ELEMENT_TYPES = { float32: 1, uint8: 2, int64: 7 } as const;
+export const ELEMENT_TYPES = {
+  float32: 1,
+  uint8: 2,
+  int32: 6,
+  int64: 7,
+  float16: 10,
+} as const;
 
 /** An element type that our graphs use. */
 export type ElementType = keyof typeof ELEMENT_TYPES;
@@ -149,6 +155,13 @@ export class GraphBuilder {
         attribute(name, value)
       ),
     }));
+  }
+
+  /** Adds a conversion to another element type; gives back the value's name. */
+  cast(name: string, x: string, to: ElementType): string {
+    return this.node("Cast", name, [x], {
+      attributes: { to: ELEMENT_TYPES[to] },
+    });
   }
 
   /** Nodes so far. */

@@ -1,21 +1,28 @@
 /**
- * How a matrix product is written into the graph. Two lowerings:
+ * How a matrix product is written into the graph. Three lowerings:
  *
  * - `blocks`: weights stay at 4 or 8 bits (ONNX Runtime's MatMulNBits). A weight is
  *   scale·(q − center) + offset for each block; the operator does the first part, and the offsets
  *   are a second product, of the sums of the input's blocks, that is a block size times smaller.
+ * - `dispatches`: likewise, but small matrices with offsets are put on a finer grid of 8 bits that
+ *   needs none, since each of their dispatches costs a GPU more than reading those bits.
  * - `dense`: f32 MatMul, the fastest and most exact on WebAssembly.
  *
  * @module
  */
 import type { AffineBlocks } from "../weights/affine_blocks.ts";
+import { toSymmetricBlocks } from "../weights/symmetric_blocks.ts";
 import { type GraphBuilder, MICROSOFT } from "./graph_builder.ts";
 import { type Matrix, matrixBlocks, matrixTransposed } from "./matrix.ts";
 
 /** How matrix products are lowered. */
 export type LinearLowering =
   | { readonly kind: "blocks"; readonly accuracyLevel: 0 | 4 }
+  | { readonly kind: "dispatches" }
   | { readonly kind: "dense" };
+
+/** Weights of a matrix below which a dispatch costs more than reading 4 bits more of each. */
+const SMALL_MATRIX = 1 << 22;
 
 /**
  * Adds the product of one input with matrices that lie below each other. Those of one kind become a
@@ -66,7 +73,7 @@ interface Part {
 
 function form(lowering: LinearLowering, matrix: Matrix): Part {
   const { rows, cols } = matrix;
-  const blocks = lowering.kind === "blocks" ? matrixBlocks(matrix) : null;
+  const blocks = loweredBlocks(lowering, matrix);
   return blocks
     ? {
       rows,
@@ -75,6 +82,19 @@ function form(lowering: LinearLowering, matrix: Matrix): Part {
       data: { blocks },
     }
     : { rows, cols, key: "dense", data: { matrix } };
+}
+
+/** The blocks in which a matrix goes into the graph; `null` if it goes as f32. */
+export function loweredBlocks(
+  lowering: LinearLowering,
+  matrix: Matrix,
+): AffineBlocks | null {
+  if (lowering.kind === "dense") return null;
+  const blocks = matrixBlocks(matrix);
+  const small = matrix.rows * matrix.cols < SMALL_MATRIX;
+  return blocks && lowering.kind === "dispatches" && small
+    ? toSymmetricBlocks(blocks)
+    : blocks;
 }
 
 /** Sums of the input's blocks, added to the graph when first asked for. */
@@ -131,18 +151,10 @@ async function product(
   }
   const { bits, blockSize, offset } = blocks[0]!;
   const perRow = cols / blockSize;
-  const packed = await graph.weight(
-    `${name}.q`,
-    concat(blocks.map((part) => part.q), (length) => new Uint8Array(length)),
-    [rows, perRow, blockSize * bits / 8],
-  );
-  const floats = (length: number) => new Float32Array(length);
-  const scale = concat(blocks.map((part) => part.scale), floats);
-  const scales = await graph.weight(`${name}.scale`, scale, [rows * perRow]);
+  const weights = await blockWeights(graph, name, blocks, { rows, cols });
   const y = graph.node("MatMulNBits", offset ? `${name}.scaled` : name, [
     x,
-    packed,
-    scales,
+    ...weights,
   ], {
     domain: MICROSOFT,
     attributes: {
@@ -155,12 +167,41 @@ async function product(
   });
   if (!offset) return y;
   const offsets = transpose(
-    concat(blocks.map((part) => part.offset!), floats),
+    concat(blocks.map((part) => part.offset!), floatArray),
     rows,
     perRow,
   );
   const weight = await graph.weight(`${name}.offset`, offsets, [perRow, rows]);
   return graph.node("Gemm", name, [sums.of(blockSize), weight, y]);
+}
+
+/**
+ * Writes matrices of blocks that lie below each other, `[rows, cols]` together.
+ *
+ * @returns names of the packed integers, `[rows, blocks, bytes]`, and of the scales, `[rows × blocks]`
+ */
+export async function blockWeights(
+  graph: GraphBuilder,
+  name: string,
+  blocks: readonly AffineBlocks[],
+  { rows, cols }: { rows: number; cols: number },
+): Promise<[packed: string, scales: string]> {
+  const { bits, blockSize } = blocks[0]!;
+  const perRow = cols / blockSize;
+  const q = concat(blocks.map((part) => part.q), byteArray);
+  const scale = concat(blocks.map((part) => part.scale), floatArray);
+  return [
+    await graph.weight(`${name}.q`, q, [rows, perRow, blockSize * bits / 8]),
+    await graph.weight(`${name}.scale`, scale, [rows * perRow]),
+  ];
+}
+
+function byteArray(length: number): Uint8Array {
+  return new Uint8Array(length);
+}
+
+function floatArray(length: number): Float32Array {
+  return new Float32Array(length);
 }
 
 function concat<A extends Uint8Array | Float32Array>(

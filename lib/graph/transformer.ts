@@ -2,8 +2,9 @@
  * Writes a decoder as an ONNX graph: embeddings, angles, mask and every layer's cache in; logits
  * and each token's new rows out. Batch and chunk sizes are free; all else is fixed.
  *
- * Inputs: `embeddings` f32 `[batch × chunk, hidden]`, {@linkcode CONTEXT}'s, `logit_tokens` int64
- * `[tokens]` (indices into batch × chunk whose logits are wanted) and each layer's cache tensors.
+ * Inputs: `embeddings` f32 `[batch × chunk, hidden]`, `logit_tokens` int64 `[tokens]` (indices into
+ * batch × chunk whose logits are wanted), those that the attention kind declares, and each layer's
+ * cache tensors.
  * Outputs: `logits` f32 `[tokens, vocabulary]` and, for each kind of row, f32
  * `[batch, layers × heads, chunk, width]`: few and small, since every value that crosses into
  * JavaScript costs.
@@ -11,8 +12,9 @@
  * @module
  */
 import type { GgufFile } from "../weights/gguf.ts";
-import { type AttentionKind, CONTEXT } from "./attention/attention_kind.ts";
+import type { AttentionKind } from "./attention/attention_kind.ts";
 import type { DecoderShape } from "./decoder_shape.ts";
+import { feedForward } from "./feed_forward.ts";
 import { float, type GraphBuilder, MICROSOFT } from "./graph_builder.ts";
 import { linear, type LinearLowering } from "./linear.ts";
 import type { LayerWeights, ModelFamily } from "./model_family.ts";
@@ -24,15 +26,9 @@ export async function addTransformer(
   lowering: { attention: AttentionKind; linear: LinearLowering },
 ): Promise<void> {
   const { file, family, shape } = source;
-  const { hidden, rope } = shape;
+  const { hidden } = shape;
   const stream = graph.input("embeddings", "float32", ["all", hidden]);
-  graph.input(CONTEXT.position, "int64", ["batch", "chunk"]);
-  graph.input(CONTEXT.sinkPosition, "int64", ["batch", "chunk"]);
-  graph.input(CONTEXT.cos, "float32", ["angles", rope.dimensions / 2]);
-  graph.input(CONTEXT.sin, "float32", ["angles", rope.dimensions / 2]);
-  graph.input(CONTEXT.mask, "float32", ["batch", 1, 1, "chunk", "rows"]);
-  graph.input(CONTEXT.split, "int64", ["parts"]);
-  graph.input(CONTEXT.heads, "int64", [4]);
+  lowering.attention.declareInputs(graph);
   graph.input("logit_tokens", "int64", ["tokens"]);
 
   const rows = new Map<string, string[]>();
@@ -109,26 +105,12 @@ async function addLayer(
     { stream, added: attended },
     shape,
   );
-  const gateUp = await linear(graph, lowering.linear, y, at("gate_up"), [
-    weights.gate,
-    weights.up,
-  ]);
-  const [gate, up] = [at("gate"), at("up")];
-  graph.nodes("Split", [gate, up], [gateUp], {
-    attributes: { axis: -1, num_outputs: 2 },
-  });
-  // QuickGelu with α = 1 is SiLU: x · sigmoid(x).
-  const active = graph.node("QuickGelu", at("silu"), [gate], {
-    domain: MICROSOFT,
-    attributes: { alpha: float(1) },
-  });
-  const inner = graph.node("Mul", at("gated"), [active, up]);
-  const added = await linear(
+  const added = await feedForward(
     graph,
     lowering.linear,
-    inner,
-    at("down"),
-    [weights.down],
+    y,
+    at("feed_forward"),
+    weights,
   );
   return { stream: middle, added };
 }

@@ -36,6 +36,16 @@ const READINGS: readonly Reading[] = [
       Object.entries(cacheBytes).map(([state, bytes]) => [{ state }, bytes]),
   },
   {
+    name: "everstream:gpu_bytes",
+    help: "Bytes of buffers on the GPU: weights of the model, slots of " +
+      "conversations (caches), and what runs need (scratch). Without values " +
+      "if the model does not run on a GPU.",
+    type: "gauge",
+    values: ({ gpuBytes }) =>
+      Object.entries(gpuBytes ?? {})
+        .map(([purpose, bytes]) => [{ purpose }, bytes]),
+  },
+  {
     name: "everstream:cache_evicted_tokens_total",
     help: "Tokens that left a full cache.",
     type: "counter",

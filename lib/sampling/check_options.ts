@@ -1,5 +1,5 @@
 /** What makes sampling options valid, in one table. @module */
-import type { SamplingOptions } from "./options.ts";
+import type { SamplerOptions, SamplingOptions } from "./options.ts";
 
 type NumericOption = Exclude<keyof SamplingOptions, "logitBias">;
 
@@ -29,9 +29,10 @@ const RULES: Record<
  * @throws {RangeError} Naming the option, what it should be and what it is.
  */
 export function checkOptions(
-  options: SamplingOptions,
+  options: SamplerOptions,
   vocabularySize: number,
 ): void {
+  checkCount("topLogprobs", options.topLogprobs ?? 0, vocabularySize);
   for (const name of Object.keys(RULES) as NumericOption[]) {
     const value = options[name];
     const [valid, words] = RULES[name];
@@ -60,6 +61,23 @@ export function checkToken(token: number, vocabularySize: number): void {
   if (!Number.isInteger(token) || token < 0 || token >= vocabularySize) {
     throw new RangeError(
       `Cannot use token as an id in a vocabulary of ${vocabularySize}: current value is ${token}`,
+    );
+  }
+}
+
+/**
+ * Throws unless there can be `count` tokens of the vocabulary.
+ *
+ * @throws {RangeError} Naming the option, if there cannot.
+ */
+export function checkCount(
+  name: string,
+  count: number,
+  vocabularySize: number,
+): void {
+  if (!Number.isInteger(count) || count < 0 || count > vocabularySize) {
+    throw new RangeError(
+      `Cannot use ${name} as a count in a vocabulary of ${vocabularySize}: current value is ${count}`,
     );
   }
 }

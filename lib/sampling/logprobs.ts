@@ -1,6 +1,6 @@
 /** The log probabilities that the OpenAI API reports beside the chosen tokens. @module */
 import { largestLogit } from "./check_logits.ts";
-import { checkToken } from "./check_options.ts";
+import { checkCount, checkToken } from "./check_options.ts";
 import { EXP_NEGATIVE_LIMIT, expNegative } from "./exp.ts";
 
 /** A token and the natural logarithm of its probability. */
@@ -42,11 +42,7 @@ export function logprobs(
   top: number,
 ): Logprobs {
   checkToken(token, logits.length);
-  if (!Number.isInteger(top) || top < 0 || top > logits.length) {
-    throw new RangeError(
-      `Cannot use top as a count in a vocabulary of ${logits.length}: current value is ${top}`,
-    );
-  }
+  checkCount("top", top, logits.length);
   const max = largestLogit(logits).logit;
   let sum = 0;
   for (let id = 0; id < logits.length; id++) {

@@ -2,3 +2,4 @@
 export * from "./logprobs.ts";
 export * from "./options.ts";
 export * from "./sampler.ts";
+export * from "./summary.ts";

@@ -1,4 +1,4 @@
-/** How a token is chosen from logits. Every field is validated at the edge. @module */
+/** How a token is chosen from logits, and what is told of it. Every field is validated at the edge. @module */
 
 /** Options of the sampler, as the OpenAI and llama.cpp APIs name them. */
 export interface SamplingOptions {
@@ -20,4 +20,10 @@ export interface SamplingOptions {
   logitBias?: ReadonlyMap<number, number> | undefined;
   /** The same seed, prompt and options give the same text. */
   seed?: number | undefined;
+}
+
+/** Options of a sampler: how it chooses, and what it tells beside each token. */
+export interface SamplerOptions extends SamplingOptions {
+  /** Tell the log probability of each chosen token, and those of this many of the most likely ones. */
+  topLogprobs?: number | undefined;
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import type { SamplingOptions } from "./options.ts";
+import type { LogitChange } from "./summary.ts";
 
 /** The tokens of one request that are penalised or biased. */
 export class Penalties {
@@ -12,10 +13,10 @@ export class Penalties {
   readonly #presence: number;
   readonly #frequency: number;
   readonly #bias: ReadonlyMap<number, number>;
-  /** Prompt and answer tokens, filled only for the repetition penalty. */
-  readonly #seen = new Set<number>();
-  /** How many times a token is in the answer, filled only for the other two. */
+  /** How many times a token is in the answer, filled only for the last two penalties. */
   readonly #counts = new Map<number, number>();
+  /** By token. */
+  readonly #changes = new Map<number, LogitChange>();
 
   /** @param options Valid ones; the rest of them is not used. */
   constructor(options: SamplingOptions) {
@@ -23,38 +24,44 @@ export class Penalties {
     this.#presence = options.presencePenalty ?? 0;
     this.#frequency = options.frequencyPenalty ?? 0;
     this.#bias = new Map(options.logitBias);
+    for (const [token, added] of this.#bias) this.#change(token, { added });
   }
 
   /** Count a prompt token. */
   see(token: number): void {
-    if (this.#repetition !== 1) this.#seen.add(token);
+    const divisor = this.#repetition;
+    if (divisor !== 1) this.#change(token, { divisor });
   }
 
   /** Count an answer token. */
   accept(token: number): void {
     this.see(token);
-    if (this.#presence !== 0 || this.#frequency !== 0) {
-      this.#counts.set(token, (this.#counts.get(token) ?? 0) + 1);
-    }
+    if (this.#presence === 0 && this.#frequency === 0) return;
+    const count = (this.#counts.get(token) ?? 0) + 1;
+    this.#counts.set(token, count);
+    const penalty = this.#presence + count * this.#frequency;
+    this.#change(token, { added: (this.#bias.get(token) ?? 0) - penalty });
   }
 
   /**
-   * Change `logits` in place: the repetition penalty (CTRL, arXiv 1909.05858; positive logits are divided and
-   * negative ones multiplied, so that both fall), then the frequency and presence penalties (subtracted, as OpenAI
-   * defines them), then the bias (added last, so that no penalty weakens it).
+   * What has to be changed, each token once: the repetition penalty (CTRL, arXiv 1909.05858; positive logits are
+   * divided and negative ones multiplied, so that both fall), then the frequency and presence penalties (subtracted,
+   * as OpenAI defines them) and the bias (added last, so that no penalty weakens it).
    */
+  get changes(): LogitChange[] {
+    return [...this.#changes.values()];
+  }
+
+  /** Change `logits` in place. */
   apply(logits: Float64Array): void {
-    for (const token of this.#seen) {
+    for (const { token, divisor, added } of this.#changes.values()) {
       const logit = logits[token]!;
-      logits[token] = logit > 0
-        ? logit / this.#repetition
-        : logit * this.#repetition;
+      logits[token] = (logit > 0 ? logit / divisor : logit * divisor) + added;
     }
-    for (const [token, count] of this.#counts) {
-      logits[token] = logits[token]! - this.#presence - count * this.#frequency;
-    }
-    for (const [token, bias] of this.#bias) {
-      logits[token] = logits[token]! + bias;
-    }
+  }
+
+  #change(token: number, part: Partial<LogitChange>): void {
+    const before = this.#changes.get(token) ?? { token, divisor: 1, added: 0 };
+    this.#changes.set(token, { ...before, ...part });
   }
 }

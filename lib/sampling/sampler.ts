@@ -1,12 +1,22 @@
-/** From logits to a token. @module */
-import { Candidates } from "./candidates.ts";
-import { checkLength, largestLogit } from "./check_logits.ts";
-import { checkOptions, checkToken } from "./check_options.ts";
-import type { SamplingOptions } from "./options.ts";
-import { Penalties } from "./penalties.ts";
-import { createRandom, type Random } from "./random.ts";
+/** From logits, or what a device computed of them, to a token. @module */
+import { checkOptions } from "./check_options.ts";
+import type { Logprobs } from "./logprobs.ts";
+import type { SamplerOptions } from "./options.ts";
+import { PipelineSampler } from "./pipeline_sampler.ts";
+import type { LogitSummary, SummaryRequest } from "./summary.ts";
 
-/** Chooses the tokens of one answer. */
+/** A chosen token. */
+export interface Sample {
+  readonly token: number;
+  /** Under the raw distribution, before any option; `null` unless the sampler was asked for them. */
+  readonly logprobs: Logprobs | null;
+}
+
+/**
+ * Chooses the tokens of one answer: each from all logits or, where those are on a device, from a summary of them.
+ * A device is asked with {@linkcode Sampler.request}; its answer goes to {@linkcode Sampler.fromSummary} and, if that
+ * is not enough, all logits to {@linkcode Sampler.sample}. A choice that failed half-way is asked for again alike.
+ */
 export interface Sampler {
   /**
    * Choose the next token. It is not yet part of the context: see {@linkcode Sampler.accept}.
@@ -15,7 +25,19 @@ export interface Sampler {
    * @throws {TypeError} If there is not one logit for each token.
    * @throws {RangeError} If the logits are no distribution: one is NaN or +Infinity, or all are -Infinity.
    */
-  sample(logits: Float32Array): number;
+  sample(logits: Float32Array): Sample;
+  /** What a device must compute for the next choice; `null` if only all logits will do. */
+  request(): SummaryRequest | null;
+  /** Whether `fromSummary` can choose from this; the choice is not made yet. */
+  enough(summary: LogitSummary): boolean;
+  /**
+   * Choose the next token as `sample` chooses it from all logits, but for the rounding of the summary.
+   *
+   * @param summary What a device answered to the latest request.
+   * @returns `null` if it takes all logits to choose: the filters keep more than the tokens that are named, more log
+   * probabilities are wanted, or something in the summary is not finite (`sample` then tells why, or copes).
+   */
+  fromSummary(summary: LogitSummary): Sample | null;
   /**
    * Tell the sampler of tokens before the answer. They count for the repetition penalty only.
    *
@@ -52,11 +74,11 @@ export interface Sampler {
  * import { createSampler } from "./sampler.ts";
  *
  * const sampler = createSampler({ temperature: 0 }, 3);
- * console.log(sampler.sample(Float32Array.of(0.1, 2.5, -1))); // 1
+ * console.log(sampler.sample(Float32Array.of(0.1, 2.5, -1)).token); // 1
  * ```
  */
 export function createSampler(
-  options: SamplingOptions,
+  options: SamplerOptions,
   vocabularySize: number,
 ): Sampler {
   if (!Number.isSafeInteger(vocabularySize) || vocabularySize < 1) {
@@ -66,73 +88,4 @@ export function createSampler(
   }
   checkOptions(options, vocabularySize);
   return new PipelineSampler(options, vocabularySize);
-}
-
-/** Working memory of one vocabulary size. Samplers share it: `sample` never yields, so one at a time uses it. */
-interface Scratch {
-  logits: Float64Array;
-  candidates: Candidates;
-}
-
-const scratches = new Map<number, Scratch>();
-
-function scratchOf(vocabularySize: number): Scratch {
-  let scratch = scratches.get(vocabularySize);
-  if (scratch === undefined) {
-    scratch = {
-      logits: new Float64Array(vocabularySize),
-      candidates: new Candidates(vocabularySize),
-    };
-    scratches.set(vocabularySize, scratch);
-  }
-  return scratch;
-}
-
-class PipelineSampler implements Sampler {
-  readonly #vocabularySize: number;
-  readonly #temperature: number;
-  readonly #topK: number;
-  readonly #topP: number;
-  readonly #minP: number;
-  readonly #penalties: Penalties;
-  readonly #random: Random;
-
-  constructor(options: SamplingOptions, vocabularySize: number) {
-    this.#vocabularySize = vocabularySize;
-    this.#temperature = options.temperature ?? 1;
-    this.#topK = options.topK ?? 0;
-    this.#topP = options.topP ?? 1;
-    this.#minP = options.minP ?? 0;
-    this.#penalties = new Penalties(options);
-    this.#random = createRandom(options.seed);
-  }
-
-  sample(logits: Float32Array): number {
-    checkLength(logits, this.#vocabularySize);
-    const scratch = scratchOf(this.#vocabularySize);
-    scratch.logits.set(logits);
-    this.#penalties.apply(scratch.logits);
-    const largest = largestLogit(scratch.logits);
-    if (this.#temperature === 0) return largest.token;
-
-    const { candidates } = scratch;
-    candidates.fill(scratch.logits, {
-      max: largest.logit,
-      temperature: this.#temperature,
-    });
-    candidates.keepTopK(this.#topK);
-    candidates.keepTopP(this.#topP);
-    candidates.keepMinP(this.#minP);
-    return candidates.at(this.#random());
-  }
-
-  observePrompt(tokens: readonly number[]): void {
-    for (const token of tokens) checkToken(token, this.#vocabularySize);
-    for (const token of tokens) this.#penalties.see(token);
-  }
-
-  accept(token: number): void {
-    checkToken(token, this.#vocabularySize);
-    this.#penalties.accept(token);
-  }
 }

@@ -5,7 +5,8 @@
  *
  * @module
  */
-import type { DecodeChunk, Decoder } from "../decoder/decoder.ts";
+import type { Decoder } from "../decoder/decoder.ts";
+import type { Sample, Sampler } from "../sampling/mod.ts";
 import { ChunkBudget } from "./chunk_budget.ts";
 import { eventLoop } from "./event_loop.ts";
 
@@ -13,22 +14,32 @@ import { eventLoop } from "./event_loop.ts";
 const FIRST_COME = 4;
 
 /** Something that waits to be run. */
-interface Job {
+interface Job<Result> {
   readonly slot: number;
   readonly signal: AbortSignal;
-  readonly done: PromiseWithResolvers<Float32Array>;
+  readonly done: PromiseWithResolvers<Result>;
   /** Part of the run under way: its slot is in use until that ends, whoever has left. */
   running: boolean;
 }
 
-interface Step extends Job {
+interface Step extends Job<Sample> {
   readonly token: number;
+  readonly sampler: Sampler;
 }
 
-interface Prompt extends Job {
+interface Prompt extends Job<Sample | null> {
   readonly tokens: readonly number[];
+  readonly sampler: Sampler | null;
   readonly onChunk: (appended: number) => void;
   appended: number;
+}
+
+/** How a prompt is read. */
+export interface PrefillOptions {
+  /** Takes it out of the queue, at the end of a chunk that runs. */
+  readonly signal: AbortSignal;
+  /** Told after each chunk how many tokens have been appended. */
+  readonly onChunk?: (appended: number) => void;
 }
 
 /** Runs steps and prompts in turns. */
@@ -49,43 +60,57 @@ export class Scheduler {
   }
 
   /**
-   * Appends one token; gives its logits, `[vocabulary]`.
+   * Appends one token; gives the next.
    *
-   * @param signal takes it out of the queue; one that runs is run to its end
-   * @throws {Error} if the decoder fails, or `signal`'s reason
+   * @param options.sampler chooses it
+   * @param options.signal takes it out of the queue; one that runs is run to its end
+   * @throws {Error} if the decoder or the sampler fails, or `signal`'s reason
    */
   step(
     slot: number,
     token: number,
-    signal: AbortSignal,
-  ): Promise<Float32Array> {
-    return this.#enqueue(this.#steps, { slot, token, signal });
+    options: { sampler: Sampler; signal: AbortSignal },
+  ): Promise<Sample> {
+    return this.#enqueue<Sample, Step>(this.#steps, {
+      slot,
+      token,
+      ...options,
+    });
   }
 
   /**
-   * Appends a prompt of any length, in chunks; gives the logits of its last token, `[vocabulary]`.
+   * Appends a prompt of any length, in chunks; gives the token that follows it.
    *
-   * @param options.onChunk told after each chunk how many tokens have been appended
-   * @param options.signal takes it out of the queue, at the end of a chunk that runs
-   * @throws {Error} if the decoder fails, or `signal`'s reason
+   * @param options.sampler chooses that one; without it, there is none
+   * @throws {Error} if the decoder or the sampler fails, or the signal's reason
    */
   prefill(
     slot: number,
     tokens: readonly number[],
-    options: { signal: AbortSignal; onChunk?: (appended: number) => void },
-  ): Promise<Float32Array> {
-    const { signal, onChunk = () => {} } = options;
-    const prompt = { slot, tokens, onChunk, appended: 0, signal };
-    return this.#enqueue(this.#prompts, prompt);
+    options: PrefillOptions & { readonly sampler: Sampler },
+  ): Promise<Sample>;
+  prefill(
+    slot: number,
+    tokens: readonly number[],
+    options: PrefillOptions,
+  ): Promise<null>;
+  prefill(
+    slot: number,
+    tokens: readonly number[],
+    options: PrefillOptions & { readonly sampler?: Sampler },
+  ): Promise<Sample | null> {
+    const { signal, onChunk = () => {}, sampler = null } = options;
+    const prompt = { slot, tokens, sampler, onChunk, appended: 0, signal };
+    return this.#enqueue<Sample | null, Prompt>(this.#prompts, prompt);
   }
 
-  #enqueue<T extends Job>(
+  #enqueue<Result, T extends Job<Result>>(
     queue: T[],
     of: Omit<T, "done" | "running">,
-  ): Promise<Float32Array> {
+  ): Promise<Result> {
     const { signal } = of;
     signal.throwIfAborted();
-    const done = Promise.withResolvers<Float32Array>();
+    const done = Promise.withResolvers<Result>();
     const job = { ...of, done, running: false } as T;
     const leave = () => {
       if (!job.running) done.reject(signal.reason);
@@ -119,14 +144,14 @@ export class Scheduler {
   async #runSteps(steps: readonly Step[]): Promise<void> {
     const begun = this.#now();
     for (const step of steps) step.running = true;
-    const chunks = steps.map(({ slot, token }): DecodeChunk => ({
+    const chunks = steps.map(({ slot, token, sampler }) => ({
       slot,
       tokens: [token],
-      logits: 1,
+      sampler,
     }));
     try {
-      const logits = await this.#decoder.run(chunks);
-      for (const [i, step] of steps.entries()) step.done.resolve(logits[i]!);
+      const samples = await this.#decoder.sample(chunks);
+      for (const [i, { done }] of steps.entries()) settle(done, samples[i]!);
       this.#budget.stepTook(this.#now() - begun);
     } catch (error) {
       if (steps.length === 1) return steps[0]!.done.reject(error);
@@ -162,20 +187,39 @@ export class Scheduler {
       const chunk = tokens.slice(appended, appended + count);
       const last = appended + chunk.length === tokens.length;
       const begun = this.#now();
-      const [logits] = await this.#decoder.run([
-        { slot, tokens: chunk, logits: last ? 1 : 0 },
-      ]);
+      const sample = await this.#append(prompt, { tokens: chunk, last });
       this.#budget.chunkTook(chunk.length, this.#now() - begun);
       prompt.appended += chunk.length;
       prompt.onChunk(prompt.appended);
       prompt.running = false;
       if (last) {
         leave();
-        done.resolve(logits!);
+        settle(done, sample);
       } else if (signal.aborted) done.reject(signal.reason);
     } catch (error) {
       leave();
       done.reject(error);
     }
   }
+
+  /** Appends tokens of a prompt; after its last ones, and with a sampler, gives the token that follows. */
+  async #append(
+    { slot, sampler }: Prompt,
+    { tokens, last }: { tokens: readonly number[]; last: boolean },
+  ): Promise<PromiseSettledResult<Sample | null>> {
+    if (last && sampler) {
+      const [sample] = await this.#decoder.sample([{ slot, tokens, sampler }]);
+      return sample!;
+    }
+    await this.#decoder.run([{ slot, tokens, logits: 0 }]);
+    return { status: "fulfilled", value: null };
+  }
+}
+
+function settle<Result>(
+  { resolve, reject }: PromiseWithResolvers<Result>,
+  result: PromiseSettledResult<Result>,
+): void {
+  if (result.status === "fulfilled") resolve(result.value);
+  else reject(result.reason);
 }

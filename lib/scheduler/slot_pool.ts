@@ -131,11 +131,7 @@ export class SlotPool<Memory> {
     while (!this.#table.full) {
       const waiter = this.#queue.shift((client) => this.#running(client));
       if (!waiter) return;
-      try {
-        waiter.lease.resolve(this.#lend(waiter.request));
-      } catch (error) {
-        waiter.lease.reject(error);
-      }
+      waiter.lease.resolve(this.#lend(waiter.request));
     }
   }
 
@@ -145,14 +141,15 @@ export class SlotPool<Memory> {
     return count;
   }
 
-  #lend(request: SlotRequest<Memory>): Lease<Memory> {
+  /** Takes a slot at once, and lends it when its conversation is there. */
+  async #lend(request: SlotRequest<Memory>): Promise<Lease<Memory>> {
     const { slot, memory } = this.#table.take((idle) => request.score(idle));
     this.#clients.set(slot, request.client);
     const since = performance.now();
     let held = true;
     return {
       slot,
-      memory,
+      memory: await memory,
       release: (next) => {
         if (!held) return;
         held = false;

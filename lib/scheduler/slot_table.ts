@@ -14,11 +14,11 @@ export type SlotStore = Pick<
   "slots" | "slotBytes" | "save" | "restore"
 >;
 
-/** A slot and the conversation in it. */
+/** A slot that was taken, and the conversation in it. */
 export interface Seat<Memory> {
   readonly slot: number;
-  /** `null` if nothing in the slot is of use. */
-  readonly memory: Memory | null;
+  /** Once it is in the slot; `null` if nothing in there is of use. It never rejects. */
+  readonly memory: Promise<Memory | null>;
 }
 
 /** Bytes of caches: `active`, `idle` and `free` are all slots', `swapped` is host memory. */
@@ -83,7 +83,8 @@ export class SlotTable<Memory> {
 
   /**
    * Takes a slot, with the conversation that scores best and above 0 in it if there is one; nobody
-   * sees that conversation until it is given back.
+   * sees that conversation until it is given back. The slot is taken when this returns, though the
+   * conversation may still be on its way there.
    *
    * @throws {Error} if all slots are taken, and whatever `score` throws; nothing has changed then.
    */
@@ -93,9 +94,10 @@ export class SlotTable<Memory> {
         `Cannot take a slot: all ${this.busy} are taken; give one back first`,
       );
     }
-    const seat = this.#seat(this.#choose(score));
-    this.#busy.add(seat.slot);
-    return seat;
+    const match = this.#choose(score);
+    const slot = this.#claim(match);
+    this.#busy.add(slot);
+    return { slot, memory: this.#bring(match, slot) };
   }
 
   /** Gives a taken slot back, with the conversation in it; `null` frees it. */
@@ -120,22 +122,30 @@ export class SlotTable<Memory> {
     return best;
   }
 
-  #seat(match: Resident<Memory> | Kept<Memory> | null): Seat<Memory> {
-    if (!match) return { slot: this.#vacate(), memory: null };
-    if ("slot" in match) {
+  /** The slot in which a conversation is, or else will be. */
+  #claim(match: Resident<Memory> | Kept<Memory> | null): number {
+    if (match && "slot" in match) {
       this.#idle.delete(match);
-      return match;
+      return match.slot;
     }
     // First, to make room for what is swapped out now; both are in host memory for a moment.
-    this.#swapped.delete(match);
-    const slot = this.#vacate();
+    if (match) this.#swapped.delete(match);
+    return this.#vacate();
+  }
+
+  /** Puts a swapped conversation into its slot. */
+  async #bring(
+    match: Resident<Memory> | Kept<Memory> | null,
+    slot: number,
+  ): Promise<Memory | null> {
+    if (!match || "slot" in match) return match?.memory ?? null;
     try {
-      this.#store.restore(slot, match.snapshot);
+      await this.#store.restore(slot, match.snapshot);
     } catch {
-      return { slot, memory: null }; // its cache is computed again
+      return null; // its cache is computed again
     }
     this.#swaps.in++;
-    return { slot, memory: match.memory };
+    return match.memory;
   }
 
   /** A free slot, else that of the conversation idle for longest, which is swapped out. */

@@ -20,7 +20,7 @@ serveInWorker(async (config) => {
     description: describeModel(loaded),
     release: async () => {
       await decoder.release();
-      if (chosen.engine.name === "wasm" && config.threads > 1) {
+      if (chosen.engine === "wasm" && config.threads > 1) {
         await endWasmThreads(config.threads);
       }
     },

@@ -10,8 +10,11 @@ import type { SinkWindow } from "../../lib/cache/sink_window.ts";
 import type {
   DecodeChunk,
   Decoder,
+  SampledChunk,
   Snapshot,
 } from "../../lib/decoder/decoder.ts";
+import { sampleByRun } from "../../lib/decoder/sample_by_run.ts";
+import type { Sample } from "../../lib/sampling/mod.ts";
 import { createTokenizer } from "../../lib/text/tokenizer.ts";
 import { metadataOf, SMALL, tensorsOf } from "../reference/small_model.ts";
 import { smallVocabulary } from "../text/small_vocabulary.ts";
@@ -28,6 +31,7 @@ export interface RecordedChunk {
 export class RecordingDecoder implements Decoder {
   readonly slots: number;
   readonly slotBytes = 1000;
+  readonly gpuBytes = null;
   /** The chunks of each run. */
   readonly batches: RecordedChunk[][] = [];
   /** How often a conversation was started. */
@@ -89,8 +93,9 @@ export class RecordingDecoder implements Decoder {
     return { policy: this.policy, seen: this.#seen[slot]!, bytes: 0 };
   }
 
-  restore(slot: number, { seen }: Snapshot): void {
+  restore(slot: number, { seen }: Snapshot): Promise<void> {
     this.#seen[slot] = seen;
+    return Promise.resolve();
   }
 
   run(chunks: readonly DecodeChunk[]): Promise<Float32Array[]> {
@@ -109,6 +114,12 @@ export class RecordingDecoder implements Decoder {
       }
       return rows;
     }));
+  }
+
+  sample(
+    chunks: readonly SampledChunk[],
+  ): Promise<PromiseSettledResult<Sample>[]> {
+    return sampleByRun(this, chunks);
   }
 
   release(): Promise<void> {

@@ -308,6 +308,46 @@ Deno.test("a decoder that fails ends that request alone, frees its slot, and the
   }
 });
 
+Deno.test("logits that are no distribution end their request alone, and free its slot", async () => {
+  const decoder = new ScriptedDecoder({ slots: 2 });
+  decoder.answer = Array(30).fill(TOKENIZER.encode("h")[0]!);
+  const service = openService(decoder);
+  const run = decoder.run.bind(decoder);
+  decoder.run = async (chunks) => {
+    const logits = await run(chunks);
+    const first = chunks.findIndex(({ slot }) => slot === 0);
+    if (chunks.length === 2) logits[first]!.fill(NaN);
+    return logits;
+  };
+  const requests = [chat(["hi"]), chat(["ho"])];
+  const [failed, other] = requests.map((of) => answer(service, of));
+  await assertRejects(() => failed!, RangeError, "NaN");
+  assertEquals((await other!).text, "h".repeat(30));
+  decoder.run = run;
+  assertEquals(service.load, { running: 0, waiting: 0 });
+  assertEquals((await answer(service, requests[0]!)).text, "h".repeat(30));
+});
+
+Deno.test("log probabilities are told of each token but the one that ends the answer", async () => {
+  const service = openService(new ScriptedDecoder());
+  const request = chat(["hi"], { topLogprobs: 2 });
+  const events = await Array.fromAsync(service.generate(request));
+  const told = events.flatMap((event) =>
+    event.type === "text" ? event.logprobs ?? [] : []
+  );
+  const token = (id: number) => new TextDecoder().decode(TOKENIZER.bytes(id));
+  assertEquals(
+    told.map((of) => of.token),
+    TOKENIZER.encode("hello").map(token),
+  );
+  const logprob = -Math.log1p((TOKENIZER.size - 1) * Math.exp(-10));
+  for (const { token: chosen, logprob: own, top } of told) {
+    assertEquals(top.map((of) => of.token), [chosen, token(0)]);
+    assertEquals([top[0]!.logprob, top[1]!.logprob], [own, own - 10]);
+    assert(Math.abs(own - logprob) < 1e-9);
+  }
+});
+
 Deno.test("options that make no sense are the client's error, before any slot is taken", async () => {
   const decoder = new ScriptedDecoder();
   const service = openService(decoder);

@@ -22,8 +22,11 @@ import {
 import type {
   DecodeChunk,
   Decoder,
+  SampledChunk,
   Snapshot,
 } from "../../lib/decoder/decoder.ts";
+import { sampleByRun } from "../../lib/decoder/sample_by_run.ts";
+import type { Sample } from "../../lib/sampling/mod.ts";
 import { createTokenizer } from "../../lib/text/tokenizer.ts";
 import { smallVocabulary } from "../text/small_vocabulary.ts";
 
@@ -44,6 +47,7 @@ export class ScriptedDecoder implements Decoder {
   readonly chunk: number;
   readonly room: { sinks: number; window: number };
   readonly slotBytes = 1000;
+  readonly gpuBytes = null;
   /** Each slot's tokens, those evicted too. */
   readonly tokens: number[][];
   /** Tokens of each run, by slot, since it was last emptied. */
@@ -118,10 +122,13 @@ export class ScriptedDecoder implements Decoder {
     return { policy, seen: tokens.length, bytes: tokens.length, tokens };
   }
 
-  restore(slot: number, snapshot: Snapshot): void {
+  async restore(slot: number, snapshot: Snapshot): Promise<void> {
     assert(!this.#busy.has(slot), "restored while it runs");
     this.restored.push(slot);
     const { policy, tokens } = snapshot as ScriptedSnapshot;
+    this.#busy.add(slot);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    this.#busy.delete(slot);
     this.#policies[slot] = policy;
     this.tokens[slot] = tokens.slice();
   }
@@ -131,8 +138,15 @@ export class ScriptedDecoder implements Decoder {
     return await Promise.all(chunks.map((chunk) => this.#run(chunk)));
   }
 
+  sample(
+    chunks: readonly SampledChunk[],
+  ): Promise<PromiseSettledResult<Sample>[]> {
+    return sampleByRun(this, chunks);
+  }
+
   async #run(chunk: DecodeChunk): Promise<Float32Array> {
     const { slot, tokens } = chunk;
+    assert(!this.#busy.has(slot), "run while it is busy");
     const limit = this.limit(slot);
     assert(
       tokens.length > 0 && tokens.length <= limit,

@@ -9,14 +9,18 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { SinkWindow } from "../../lib/cache/sink_window.ts";
 import type { Snapshot } from "../../lib/decoder/decoder.ts";
-import type { Engine } from "../../lib/engine/engine.ts";
+import {
+  createSampler,
+  type Sampler,
+  type SamplerOptions,
+} from "../../lib/sampling/mod.ts";
 import { randomTokens, writeSmallModel } from "../reference/small_model.ts";
 import {
   appendAll,
   assertLogits,
   type OpenDecoder,
-  openRecorded,
-  openSmallDecoder,
+  openDecoder,
+  type TestedEngine,
 } from "./open.ts";
 
 /** How far an engine is tested. */
@@ -30,6 +34,8 @@ export interface BatchContractOptions {
   readonly copied: readonly number[];
   /** Largest rounding error of a logit. */
   readonly tolerance: number;
+  /** Likewise, of a conversation that goes on in another slot, or beside others. */
+  readonly moved: number;
 }
 
 const SLOTS = 6;
@@ -96,7 +102,7 @@ async function play(
       } else if (action.do === "move" && conversation && !slots[action.to]) {
         const snapshot = decoder.save(slot);
         decoder.open(slot, POLICY);
-        decoder.restore(action.to, snapshot);
+        await decoder.restore(action.to, snapshot);
         [slots[slot], slots[action.to]] = [null, conversation];
       }
     }
@@ -123,8 +129,8 @@ async function play(
 
 /** Adds the tests of one engine. */
 export function batchContractTests(
-  engine: Engine,
-  { absent, runs, steps, copied, tolerance }: BatchContractOptions,
+  engine: TestedEngine,
+  { absent, runs, steps, copied, tolerance, moved }: BatchContractOptions,
 ): void {
   const test = (name: string, fn: () => Promise<void>) =>
     Deno.test({
@@ -136,8 +142,8 @@ export function batchContractTests(
   test("gives each conversation its own logits, whoever joins, leaves or moves", async () => {
     await using model = await writeSmallModel();
     const opened = { layout: LAYOUT, slots: SLOTS };
-    await using decoder = await openSmallDecoder(engine, model, opened);
-    await using alone = await openSmallDecoder(engine, model, {
+    await using decoder = await openDecoder(engine, model, opened);
+    await using alone = await openDecoder(engine, model, {
       layout: LAYOUT,
     });
     let tokens = 0;
@@ -172,20 +178,20 @@ export function batchContractTests(
   test("runs neighbours in one run, whatever lies between them", async () => {
     await using model = await writeSmallModel();
     const opened = { layout: LAYOUT, slots: SLOTS };
-    const recorded = await openRecorded(engine, model, opened);
-    await using decoder = recorded.decoder;
-    const { session } = recorded;
+    const tested = await engine.open(model, opened);
+    await using decoder = tested.decoder;
+    const { faults } = tested;
     const step = (slot: number) => ({ slot, tokens: [7], logits: 1 });
     for (let slot = 0; slot < SLOTS; slot++) decoder.open(slot, POLICY);
     await decoder.run([0, 1, 2, 3, 4, 5].map(step));
-    assertEquals(session.runs, 1);
+    assertEquals(faults.runs, 1);
     const [first, , , last] = await decoder.run([
       step(5),
       step(0),
       step(3),
       step(2),
     ]);
-    assertEquals(session.runs, 2);
+    assertEquals(faults.runs, 2);
     assertLogits([last!], [first!], tolerance);
     assertEquals([0, 1, 2, 3, 4, 5].map((slot) => decoder.seen(slot)), [
       2,
@@ -200,29 +206,28 @@ export function batchContractTests(
   test("goes on from a copy as it would have gone on, in any slot, as often as one likes", async () => {
     await using model = await writeSmallModel();
     const opened = { layout: LAYOUT, slots: 3 };
-    await using decoder = await openSmallDecoder(engine, model, opened);
-    const limit = POLICY.chunkLimit.bind(POLICY);
+    await using decoder = await openDecoder(engine, model, opened);
     const [before, after] = [randomTokens(60), randomTokens(steps / 2, 96, 5)];
     for (const count of copied) {
       decoder.open(0, POLICY);
-      await appendAll(decoder, before.slice(0, count), { size: 9, limit });
+      await appendAll(decoder, before.slice(0, count), { size: 9 });
       const copy = decoder.save(0);
       assertEquals([copy.seen, copy.policy], [count, POLICY]);
       const expected = await appendAll(decoder, after, { size: 1 });
       for (const slot of [2, 1, 2]) {
         decoder.open(slot, POLICY);
-        await appendAll(decoder, randomTokens(40), { size: 30, slot, limit });
-        decoder.restore(slot, copy);
+        await appendAll(decoder, randomTokens(40), { size: 30, slot });
+        await decoder.restore(slot, copy);
         assertEquals(decoder.seen(slot), count);
         const actual = await appendAll(decoder, after, { size: 1, slot });
-        assertLogits(actual, expected, 0, `copied after ${count}`);
+        assertLogits(actual, expected, moved, `copied after ${count}`);
       }
     }
   });
 
   test("copies no more than what is in use, and refuses a copy that does not fit", async () => {
     await using model = await writeSmallModel();
-    await using decoder = await openSmallDecoder(engine, model, {
+    await using decoder = await openDecoder(engine, model, {
       layout: LAYOUT,
     });
     decoder.open(0, POLICY);
@@ -238,17 +243,25 @@ export function batchContractTests(
     // Sinks are copied whole; of the ring 1, 8 and all 13 rows of 2 × 2 heads × 16 × f32 in 2 layers.
     const row = 2 * 2 * 2 * 16 * 4;
     assertEquals(sizes, [4 * row, 5 * row, 12 * row, 17 * row]);
-    assertEquals(sizes.at(-1), decoder.slotBytes);
-    await using other = await openSmallDecoder(engine, model, {
+    assert(sizes.at(-1)! <= decoder.slotBytes);
+    await using other = await openDecoder(engine, model, {
       layout: { sinkRows: 4, blocks: [4, 8] },
     });
     other.open(0, new SinkWindow(2, 5));
     await appendAll(other, [1, 2, 3], { size: 1 });
-    assertThrows(() => other.restore(0, copies[1]!), RangeError, "13 tokens");
-    await using third = await openSmallDecoder(engine, model, {
-      layout: { sinkRows: 4, blocks: [5, 8] },
+    await assertRejects(
+      () => other.restore(0, copies[1]!),
+      RangeError,
+      "13 tokens",
+    );
+    await using third = await openDecoder(engine, model, {
+      layout: { sinkRows: 5, blocks: [4, 9] },
     });
-    assertThrows(() => third.restore(0, copies[1]!), RangeError, "4 + 13");
+    await assertRejects(
+      () => third.restore(0, copies[1]!),
+      RangeError,
+      "4 + 13",
+    );
     assertThrows(() => third.save(0), RangeError, "not open");
     assertEquals(other.seen(0), 3);
   });
@@ -256,19 +269,84 @@ export function batchContractTests(
   test("changes no slot if a batch fails", async () => {
     await using model = await writeSmallModel();
     const opened = { layout: LAYOUT, slots: SLOTS };
-    const recorded = await openRecorded(engine, model, opened);
-    await using decoder = recorded.decoder;
-    const { session } = recorded;
-    const slots = [0, 1, 5]; // two runs
+    const tested = await engine.open(model, opened);
+    await using decoder = tested.decoder;
+    const { faults } = tested;
+    const slots = [0, 1, 4]; // two runs at least
     for (const slot of slots) decoder.open(slot, POLICY);
     const batch = (token: number) =>
-      slots.map((slot) => ({ slot, tokens: [token + slot], logits: 1 }));
+      slots.map((slot) => ({
+        slot,
+        tokens: slot === 4 ? [token, 7] : [token + slot],
+        logits: 1,
+      }));
     const expected = await decoder.run(batch(1));
     for (const slot of slots) decoder.rewind(slot, 0);
-    session.failAfter = 1;
+    faults.failAfter = 1;
     await assertRejects(() => decoder.run(batch(9)), Error, "on purpose");
-    session.failAfter = Infinity;
+    faults.failAfter = Infinity;
     assertEquals(slots.map((slot) => decoder.seen(slot)), [0, 0, 0]);
     assertLogits(await decoder.run(batch(1)), expected, 0);
+  });
+
+  test("gives each chunk the token that its sampler chooses from its last logits", async () => {
+    await using model = await writeSmallModel();
+    const opened = { layout: LAYOUT, slots: SLOTS };
+    const tested = await engine.open(model, opened);
+    await using decoder = tested.decoder;
+    const { faults } = tested;
+    const chunks = [
+      { slot: 0, tokens: [7] },
+      { slot: 1, tokens: [5, 6, 7] },
+      { slot: 3, tokens: [9] },
+    ];
+    const options: SamplerOptions[] = [
+      { temperature: 0, topLogprobs: 2 },
+      { seed: 1 },
+      { seed: 2, temperature: 2, topK: 9, logitBias: new Map([[3, 1]]) },
+    ];
+    const samplers = () =>
+      options.map((of) => createSampler(of, decoder.vocabulary));
+    const seen = () => chunks.map(({ slot }) => decoder.seen(slot));
+    const sample = async (samplers: readonly Sampler[]) => {
+      for (const { slot } of chunks) decoder.open(slot, POLICY);
+      return await decoder.sample(
+        chunks.map((chunk, i) => ({ ...chunk, sampler: samplers[i]! })),
+      );
+    };
+    for (const { slot } of chunks) decoder.open(slot, POLICY);
+    const logits = await decoder.run(
+      chunks.map((chunk) => ({ ...chunk, logits: 1 })),
+    );
+    const expected = samplers().map((of, i) => of.sample(logits[i]!));
+
+    const retried = samplers();
+    faults.failAfter = 1; // of two runs
+    await assertRejects(() => sample(retried), Error, "on purpose");
+    faults.failAfter = Infinity;
+    assertEquals(seen(), [0, 0, 0]);
+    const results = await sample(retried);
+    assertEquals(seen(), [1, 3, 1]);
+    for (const [i, result] of results.entries()) {
+      assert(result.status === "fulfilled");
+      const { token, logprobs } = expected[i]!;
+      assertEquals(result.value.token, token);
+      const told = result.value.logprobs;
+      assertEquals(told?.top.length, logprobs?.top.length);
+      assertLogits(
+        [[told?.logprob ?? 0]],
+        [[logprobs?.logprob ?? 0]],
+        tolerance,
+      );
+    }
+
+    const broken = samplers();
+    broken[1]!.request = () => null;
+    broken[1]!.sample = () => {
+      throw new RangeError("no distribution");
+    };
+    const statuses = (await sample(broken)).map(({ status }) => status);
+    assertEquals(statuses, ["fulfilled", "rejected", "fulfilled"]);
+    assertEquals(seen(), [1, 3, 1]);
   });
 }

@@ -1,12 +1,17 @@
 import { NATIVE } from "../../lib/engine/native.ts";
 import { batchContractTests } from "./batch_contract.ts";
 import { contractTests } from "./contract.ts";
+import { hostMemoryTest } from "./host_memory.ts";
+import { hostEngine } from "./open.ts";
 
 // Errors found: up to 1.9e-5.
-contractTests(NATIVE, { long: 4000, short: 150, tolerance: 1e-4 });
-batchContractTests(NATIVE, {
+const engine = hostEngine(NATIVE);
+contractTests(engine, { long: 4000, short: 150, tolerance: 1e-4 });
+batchContractTests(engine, {
   runs: 40,
   steps: 40,
   copied: [0, 2, 5, 8, 17, 18, 60],
   tolerance: 1e-4,
+  moved: 0,
 });
+hostMemoryTest(NATIVE);

@@ -4,12 +4,17 @@
  * @module
  */
 import { assert } from "@std/assert";
-import type { SlotLayout } from "../../lib/cache/layout.ts";
-import { EmbeddingTable } from "../../lib/decoder/embedding_table.ts";
-import { OnnxDecoder } from "../../lib/decoder/onnx_decoder.ts";
+import { type SlotLayout, windowRows } from "../../lib/cache/layout.ts";
 import type { Decoder } from "../../lib/decoder/decoder.ts";
-import type { Engine, EngineSession } from "../../lib/engine/engine.ts";
-import { openDecoderGraph, planDecoder } from "../../lib/graph/convert.ts";
+import type { GpuDecoder } from "../../lib/decoder/gpu_decoder.ts";
+import { HostDecoder } from "../../lib/decoder/host_decoder.ts";
+import {
+  openGpuDecoder,
+  openHostModel,
+} from "../../lib/decoder/open_decoder.ts";
+import type { Engine } from "../../lib/engine/engine.ts";
+import { Gpu } from "../../lib/engine/gpu.ts";
+import { GpuSession } from "../../lib/engine/gpu_session.ts";
 import { openGguf } from "../../lib/weights/gguf.ts";
 import type { SmallModel } from "../reference/small_model.ts";
 import { RecordingSession } from "./recording_session.ts";
@@ -19,59 +24,137 @@ export interface OpenOptions {
   readonly layout: SlotLayout;
   readonly slots?: number;
   readonly chunk?: number;
-  /** Puts something between the decoder and its engine. */
-  readonly wrap?: (session: EngineSession) => EngineSession;
 }
 
 /** A decoder that frees its session when disposed of. */
-export type OpenDecoder = Decoder & AsyncDisposable;
+export type OpenDecoder<D extends Decoder = Decoder> = D & AsyncDisposable;
 
-/** Opens a small model on an engine, with room for any chunk. */
-export async function openSmallDecoder(
-  engine: Engine,
+/** What a test sees, and does, between a decoder and its engine. */
+export interface Faults {
+  /** Runs so far that reached the engine. */
+  runs: number;
+  /** The next runs fail, after this many that do not. */
+  failAfter: number;
+}
+
+/** An engine under test. */
+export interface TestedEngine {
+  /** For the tests' names. */
+  readonly name: string;
+  /** Opens a small model, with room for any chunk unless told otherwise. */
+  open(
+    model: SmallModel,
+    options: OpenOptions,
+  ): Promise<{ decoder: OpenDecoder; faults: Faults }>;
+}
+
+/** Just the decoder. */
+export async function openDecoder(
+  engine: TestedEngine,
   model: SmallModel,
-  { layout, slots = 1, chunk = 4096, wrap = (session) => session }: OpenOptions,
+  options: OpenOptions,
 ): Promise<OpenDecoder> {
+  return (await engine.open(model, options)).decoder;
+}
+
+/** An engine whose caches are in host memory. */
+export function hostEngine(engine: Engine): TestedEngine {
+  return {
+    name: engine.name,
+    async open(model, options) {
+      const { decoder, session } = await openRecorded(engine, model, options);
+      return { decoder, faults: session };
+    },
+  };
+}
+
+/** The GPU, whatever adapter there is, with rows of f32 or f16. */
+export function gpuEngine(rows: "f32" | "f16"): TestedEngine {
+  return {
+    name: `webgpu (${rows})`,
+    open: (model, options) => openSmallGpuDecoder(model, { ...options, rows }),
+  };
+}
+
+/** Opens a small model on a GPU; `gpu` gives the device that is in use. */
+export async function openSmallGpuDecoder(
+  model: SmallModel,
+  { layout, slots = 1, chunk = 512, rows }: OpenOptions & {
+    rows: "f32" | "f16";
+  },
+): Promise<
+  { decoder: OpenDecoder<GpuDecoder>; faults: Faults; gpu: () => Gpu }
+> {
   using file = await openGguf(model.path);
-  const plan = await planDecoder(file, layout.blocks.length);
-  const source = { file, plan, sha256: model.sha256 };
-  const graph = await openDecoderGraph(source, engine.linear, model.directory);
-  const session = wrap(await engine.open(graph, { threads: 1 }));
-  const embeddings = await EmbeddingTable.read(file, plan.family.embedding);
-  const decoder = new OnnxDecoder({ plan, session, embeddings }, {
-    layout,
+  const source = { file, sha256: model.sha256, graphs: model.directory };
+  const room = {
+    sinks: layout.sinkRows,
+    window: windowRows(layout),
     slots,
     chunk,
+  };
+  const faults = { runs: 0, failAfter: Infinity };
+  let gpu!: Gpu;
+  const decoder = await openGpuDecoder(source, room, {
+    gpu: "high-performance",
+    gpuRows: rows,
+    openGpu: async (options) => gpu = await Gpu.open(options),
+    async openSession(gpu, graph) {
+      const session = await GpuSession.open(gpu, graph);
+      return {
+        tensor: (...of) => session.tensor(...of),
+        scalar: (value) => session.scalar(value),
+        shape: (values) => session.shape(values),
+        release: () => session.release(),
+        async run(inputs, outputs) {
+          if (faults.failAfter-- <= 0) {
+            throw new Error("engine failed on purpose");
+          }
+          faults.runs++;
+          await session.run(inputs, outputs);
+        },
+      };
+    },
   });
-  return Object.assign(decoder, {
-    [Symbol.asyncDispose]: () => decoder.release(),
-  });
+  return { decoder: disposable(decoder), faults, gpu: () => gpu };
 }
 
 /** Opens a small model on an engine through a session that remembers what it is given. */
 export async function openRecorded(
   engine: Engine,
   model: SmallModel,
-  options: Omit<OpenOptions, "wrap">,
-): Promise<{ decoder: OpenDecoder; session: RecordingSession }> {
-  let session!: RecordingSession;
-  const wrap = (inner: EngineSession) => session = new RecordingSession(inner);
-  const decoder = await openSmallDecoder(engine, model, { ...options, wrap });
-  return { decoder, session };
+  { layout, slots = 1, chunk = 4096 }: OpenOptions,
+): Promise<{ decoder: OpenDecoder<HostDecoder>; session: RecordingSession }> {
+  using file = await openGguf(model.path);
+  const source = { file, sha256: model.sha256, graphs: model.directory };
+  const blocks = layout.blocks.length;
+  const opened = await openHostModel(engine, source, { blocks, threads: 1 });
+  const session = new RecordingSession(opened.session);
+  const decoder = new HostDecoder({ ...opened, session }, {
+    layout,
+    slots,
+    chunk,
+  });
+  return { decoder: disposable(decoder), session };
 }
 
-/** Appends tokens in chunks of `size`, each cut to the policy's limit; gives the logits of each token. */
+function disposable<D extends Decoder>(decoder: D): OpenDecoder<D> {
+  return Object.assign(decoder, {
+    [Symbol.asyncDispose]: () => decoder.release(),
+  });
+}
+
+/** Appends tokens in chunks of `size`, each cut to the decoder's limit; gives the logits of each token. */
 export async function appendAll(
   decoder: Decoder,
   tokens: readonly number[],
-  options: { size: number; slot?: number; limit?: (seen: number) => number },
+  { size, slot = 0 }: { size: number; slot?: number },
 ): Promise<Float32Array[]> {
-  const { size, slot = 0, limit = () => Infinity } = options;
   const logits: Float32Array[] = [];
   for (let at = 0; at < tokens.length;) {
     const chunk = tokens.slice(
       at,
-      at + Math.min(size, limit(decoder.seen(slot))),
+      at + Math.min(size, decoder.limit(slot)),
     );
     const [rows] = await decoder.run([{
       slot,

@@ -1,11 +1,16 @@
-import { WASM } from "../../lib/engine/web.ts";
+import { WASM } from "../../lib/engine/wasm.ts";
 import { batchContractTests } from "./batch_contract.ts";
 import { contractTests } from "./contract.ts";
+import { hostMemoryTest } from "./host_memory.ts";
+import { hostEngine } from "./open.ts";
 
-contractTests(WASM, { long: 3000, short: 100, tolerance: 1e-4 });
-batchContractTests(WASM, {
+const engine = hostEngine(WASM);
+contractTests(engine, { long: 3000, short: 100, tolerance: 1e-4 });
+batchContractTests(engine, {
   runs: 20,
   steps: 40,
   copied: [0, 2, 8, 17, 18, 60],
   tolerance: 1e-4,
+  moved: 0,
 });
+hostMemoryTest(WASM);

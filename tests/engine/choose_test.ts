@@ -1,9 +1,13 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import {
-  chooseEngine,
-  ENGINE_CHOICES,
+  findAdapter,
+  type GpuPreference,
   isSoftware,
-  type Machine,
+} from "../../lib/engine/adapter.ts";
+import {
+  chooseEngine,
+  type ChooseOptions,
+  ENGINE_CHOICES,
 } from "../../lib/engine/choose.ts";
 
 const NO_LIBRARY = "onnxruntime-node cannot be loaded (no such file)";
@@ -38,18 +42,26 @@ const SOFTWARE: Record<string, GPUAdapter> = {
 /** A machine that remembers what it was asked. */
 function machine(gpu: GPUAdapter | null, nativeProblem: string | null = null) {
   const asked: string[] = [];
-  const fake: Machine = {
-    adapter: () => Promise.resolve((asked.push("adapter"), gpu)),
-    nativeProblem: () => Promise.resolve((asked.push("native"), nativeProblem)),
-  };
-  return { ...fake, asked };
+  return {
+    asked,
+    machine: {
+      adapter: (preference: GpuPreference) => {
+        asked.push(preference);
+        return findAdapter(preference, {
+          requestAdapter: () => Promise.resolve(gpu),
+        });
+      },
+      nativeProblem: () =>
+        Promise.resolve((asked.push("native"), nativeProblem)),
+    },
+  } satisfies ChooseOptions & { asked: string[] };
 }
 
 Deno.test("auto takes a hardware GPU, and says which", async () => {
   const here = machine(HARDWARE);
   const { engine, reason } = await chooseEngine("auto", here);
-  assertEquals([engine.name, reason], ["webgpu", 'found GPU "NVIDIA H100"']);
-  assertEquals(here.asked, ["adapter"]); // the native library is not loaded for nothing
+  assertEquals([engine, reason], ["webgpu", 'found GPU "NVIDIA H100"']);
+  assertEquals(here.asked, ["high-performance"]); // the native library is not loaded for nothing
 });
 
 Deno.test("an adapter without a description is named by what it has", async () => {
@@ -66,7 +78,7 @@ for (const [name, gpu] of Object.entries(SOFTWARE)) {
   Deno.test(`auto takes no GPU in software (${name}): the native library instead`, async () => {
     assertEquals(isSoftware(gpu), true);
     const { engine, reason } = await chooseEngine("auto", machine(gpu));
-    assertEquals(engine.name, "native");
+    assertEquals(engine, "native");
     assertStringIncludes(reason, "is a software GPU");
     assertStringIncludes(reason, gpu.info.description || gpu.info.device);
   });
@@ -74,12 +86,12 @@ for (const [name, gpu] of Object.entries(SOFTWARE)) {
 
 Deno.test("auto without a GPU takes the native library, without that WebAssembly, and says why", async () => {
   const native = await chooseEngine("auto", machine(null));
-  assertEquals([native.engine.name, native.reason], [
+  assertEquals([native.engine, native.reason], [
     "native",
     "there is no GPU",
   ]);
   const wasm = await chooseEngine("auto", machine(null, NO_LIBRARY));
-  assertEquals([wasm.engine.name, wasm.reason], [
+  assertEquals([wasm.engine, wasm.reason], [
     "wasm",
     `there is no GPU and ${NO_LIBRARY}`,
   ]);
@@ -91,7 +103,7 @@ Deno.test("an engine asked for is taken, a GPU in software too", async () => {
       choice,
       machine(SOFTWARE.llvmpipe!),
     );
-    assertEquals([engine.name, reason], [
+    assertEquals([engine, reason], [
       choice,
       `EVERSTREAM_ENGINE=${choice}`,
     ]);
@@ -105,8 +117,35 @@ Deno.test("an engine asked for that cannot run here is an error that says why an
     Error,
     '"webgpu"',
   );
-  assertStringIncludes(gpu.message, "no GPU adapter was found");
+  assertStringIncludes(
+    gpu.message,
+    "there is no GPU. Install the GPU's driver",
+  );
   assertStringIncludes(gpu.message, "EVERSTREAM_ENGINE=auto");
   await assertRejects(() => chooseEngine("native", none), Error, NO_LIBRARY);
-  assertEquals((await chooseEngine("wasm", none)).engine.name, "wasm");
+  assertEquals((await chooseEngine("wasm", none)).engine, "wasm");
+});
+
+Deno.test("a runtime without WebGPU is told apart from a machine without a GPU", async () => {
+  const here = machine(null);
+  here.machine.adapter = (preference) => findAdapter(preference, null);
+  const { message } = await assertRejects(
+    () => chooseEngine("webgpu", here),
+    Error,
+    "navigator.gpu",
+  );
+  assertStringIncludes(message, "--unstable-webgpu");
+  const { engine, reason } = await chooseEngine("auto", here);
+  assertEquals([engine, reason], [
+    "native",
+    "this runtime has no WebGPU (navigator.gpu)",
+  ]);
+});
+
+Deno.test("the GPU that is preferred is looked at", async () => {
+  for (const choice of ["auto", "webgpu"] as const) {
+    const here = machine(HARDWARE);
+    await chooseEngine(choice, { ...here, preference: "low-power" });
+    assertEquals(here.asked, ["low-power"]);
+  }
 });

@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromBinary } from "@bufbuild/protobuf";
 import { join } from "node:path";
+import { GroupedQueryAttention } from "../../lib/graph/attention/grouped_query.ts";
+import type { DecoderShape } from "../../lib/graph/decoder_shape.ts";
 import {
   type DecoderGraph,
   openDecoderGraph,
@@ -20,13 +22,17 @@ import { type GgufSpec, writeGguf } from "../weights/gguf_writer.ts";
 
 const DENSE: LinearLowering = { kind: "dense" };
 
+function attention(shape: DecoderShape): GroupedQueryAttention {
+  return new GroupedQueryAttention(shape, 2);
+}
+
 async function convert(
   model: SmallModel,
   lowering = DENSE,
   sha256 = model.sha256,
 ) {
   using file = await openGguf(model.path);
-  const plan = await planDecoder(file, 2);
+  const plan = await planDecoder(file, attention);
   return await openDecoderGraph(
     { file, plan, sha256 },
     lowering,
@@ -62,7 +68,7 @@ Deno.test("a graph is converted once for each file and lowering", async () => {
   };
   const source = {
     file: unread,
-    plan: await planDecoder(file, 2),
+    plan: await planDecoder(file, attention),
     sha256: model.sha256,
   };
   assertEquals(

@@ -54,6 +54,15 @@ Deno.test("metrics: what the model is at", async () => {
   assertEquals(values(parsed, "shared_beginnings_found_total"), { "": 9 });
 });
 
+Deno.test("metrics: bytes on the GPU by purpose, of a model that runs on one", async () => {
+  const none = await scrape(testApp());
+  assertEquals(values(none, "gpu_bytes"), {});
+  const gpuBytes = { weights: 100, caches: 20, scratch: 3 };
+  const some = await scrape(testApp({ state: { gpuBytes } }));
+  assertEquals(values(some, "gpu_bytes"), gpuBytes);
+  assertEquals(some.get("everstream:gpu_bytes")!.type, "gauge");
+});
+
 Deno.test("metrics: requests run, wait, and are gone when their clients are", async () => {
   const app = testApp({ delay: 60_000 });
   const running = await app.chat(hello({ stream: true }));

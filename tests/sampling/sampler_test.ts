@@ -4,7 +4,12 @@ import {
   assertNotEquals,
   assertThrows,
 } from "@std/assert";
-import { createSampler, type SamplingOptions } from "../../lib/sampling/mod.ts";
+import {
+  createSampler,
+  logprobs,
+  type SamplerOptions,
+  type SamplingOptions,
+} from "../../lib/sampling/mod.ts";
 import { naiveCandidates, total } from "./_naive.ts";
 
 /** `count` tokens from the same logits, not accepted. */
@@ -15,7 +20,7 @@ function draw(
 ): number[] {
   const sampler = createSampler(options, logits.length);
   const array = Float32Array.from(logits);
-  return Array.from({ length: count }, () => sampler.sample(array));
+  return Array.from({ length: count }, () => sampler.sample(array).token);
 }
 
 /** The token that a greedy sampler picks after these calls. */
@@ -27,7 +32,7 @@ function greedy(
   const sampler = createSampler({ temperature: 0, ...options }, logits.length);
   sampler.observePrompt(context.prompt ?? []);
   for (const token of context.answer ?? []) sampler.accept(token);
-  return sampler.sample(Float32Array.from(logits));
+  return sampler.sample(Float32Array.from(logits)).token;
 }
 
 const LOGITS = [1.5, 0.2, -1, 2, 1.9, -0.3, 0.7, -4];
@@ -89,7 +94,7 @@ Deno.test("samplers that take turns do not disturb each other", () => {
   b.accept(3);
   const turns = Array.from(
     { length: 20 },
-    () => [a.sample(logits), b.sample(logits)],
+    () => [a.sample(logits).token, b.sample(logits).token],
   );
   assertEquals(turns.map((t) => t[0]), draw(LOGITS, { seed: 1 }, 20));
 });
@@ -103,6 +108,22 @@ Deno.test("sampling leaves the logits as they were", () => {
   sampler.accept(3);
   sampler.sample(logits);
   assertEquals(logits, Float32Array.from(LOGITS));
+});
+
+Deno.test("log probabilities are told if asked for, under the raw distribution", () => {
+  const logits = Float32Array.from(LOGITS);
+  const options = { temperature: 0, logitBias: new Map([[6, 9]]) };
+  assertEquals(createSampler(options, 8).sample(logits), {
+    token: 6,
+    logprobs: null,
+  });
+  for (const topLogprobs of [0, 3]) {
+    const sampler = createSampler({ ...options, topLogprobs }, 8);
+    assertEquals(sampler.sample(logits), {
+      token: 6,
+      logprobs: logprobs(logits, 6, topLogprobs),
+    });
+  }
 });
 
 Deno.test("temperature 0 takes the largest logit, of equals the lowest id, whatever the filters", () => {
@@ -219,11 +240,11 @@ Deno.test("a token outside of the vocabulary is refused, and nothing of its prom
       "vocabulary of 2",
     );
   }
-  assertEquals(sampler.sample(Float32Array.of(2, 1)), 0);
+  assertEquals(sampler.sample(Float32Array.of(2, 1)).token, 0);
 });
 
 Deno.test("an option out of its range is refused by name", () => {
-  const bad: [keyof SamplingOptions, number[]][] = [
+  const bad: [keyof SamplerOptions, number[]][] = [
     ["temperature", [-0.1, NaN, Infinity]],
     ["topK", [-1, 1.5, NaN]],
     ["topP", [-0.1, 1.1, NaN]],
@@ -232,6 +253,7 @@ Deno.test("an option out of its range is refused by name", () => {
     ["presencePenalty", [NaN, Infinity]],
     ["frequencyPenalty", [NaN, -Infinity]],
     ["seed", [0.5, NaN]],
+    ["topLogprobs", [-1, 1.5, NaN, 5]],
   ];
   for (const [name, values] of bad) {
     for (const value of values) {

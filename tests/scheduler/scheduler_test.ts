@@ -1,5 +1,15 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { DecodeChunk, Decoder } from "../../lib/decoder/decoder.ts";
+import type {
+  DecodeChunk,
+  Decoder,
+  SampledChunk,
+} from "../../lib/decoder/decoder.ts";
+import { sampleByRun } from "../../lib/decoder/sample_by_run.ts";
+import {
+  createSampler,
+  type Sample,
+  type Sampler,
+} from "../../lib/sampling/mod.ts";
 import { Scheduler } from "../../lib/scheduler/scheduler.ts";
 
 /** A decoder whose runs end when they are told to; logits are the slot and what it has seen. */
@@ -35,6 +45,12 @@ class ManualDecoder {
     });
   }
 
+  sample(
+    chunks: readonly SampledChunk[],
+  ): Promise<PromiseSettledResult<Sample>[]> {
+    return sampleByRun(this, chunks);
+  }
+
   /** Ends runs as they begin, so many. */
   async end(runs = 1): Promise<void> {
     for (let i = 0; i < runs; i++) {
@@ -56,6 +72,22 @@ function pause(): Promise<void> {
 
 const never = new AbortController().signal;
 
+/** Chooses a "token" that tells the logits: a hundred times the slot, and what it has seen. */
+const sampler = {
+  sample: ([slot, seen]: Float32Array) => ({
+    token: 100 * slot! + seen!,
+    logprobs: null,
+  }),
+} as unknown as Sampler;
+
+const sampled = { sampler, signal: never };
+
+async function tokensOf(
+  samples: readonly Promise<Sample>[],
+): Promise<number[]> {
+  return (await Promise.all(samples)).map(({ token }) => token);
+}
+
 /** A scheduler on a clock of its own. */
 function open() {
   const decoder = new ManualDecoder();
@@ -71,20 +103,16 @@ const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 Deno.test("all steps that wait are one run, and each gets its own logits", async () => {
   const { decoder, scheduler } = open();
-  const steps = [3, 1, 2].map((slot) => scheduler.step(slot, 5, never));
+  const steps = [3, 1, 2].map((slot) => scheduler.step(slot, 5, sampled));
   await decoder.end();
-  assertEquals((await Promise.all(steps)).map((row) => [...row]), [
-    [3, 1],
-    [1, 1],
-    [2, 1],
-  ]);
+  assertEquals(await tokensOf(steps), [301, 101, 201]);
   assertEquals(decoder.runs, ["3:1 1:1 2:1"]);
 });
 
 Deno.test("one joins and leaves between steps, and the others go on", async () => {
   const { decoder, scheduler } = open();
   const decode = async (slot: number, count: number) => {
-    for (let i = 0; i < count; i++) await scheduler.step(slot, i, never);
+    for (let i = 0; i < count; i++) await scheduler.step(slot, i, sampled);
   };
   const first = decode(0, 4);
   await decoder.begun();
@@ -97,12 +125,12 @@ Deno.test("one joins and leaves between steps, and the others go on", async () =
 Deno.test("a prompt alone is read in the largest chunks", async () => {
   const { decoder, scheduler } = open();
   const told: number[] = [];
-  const logits = scheduler.prefill(4, numbers(40), {
-    signal: never,
+  const sample = scheduler.prefill(4, numbers(40), {
+    ...sampled,
     onChunk: (appended) => told.push(appended),
   });
   await decoder.end(3);
-  assertEquals([...await logits], [4, 40]);
+  assertEquals(await tokensOf([sample]), [440]);
   assertEquals(told, [16, 32, 40]);
   assertEquals(decoder.runs, ["4:16", "4:16", "4:8"]);
 });
@@ -110,16 +138,11 @@ Deno.test("a prompt alone is read in the largest chunks", async () => {
 Deno.test("short prompts are read first, and a long one gets on all the same", async () => {
   const { decoder, scheduler } = open();
   const prefill = (slot: number, count: number) =>
-    scheduler.prefill(slot, numbers(count), { signal: never });
+    scheduler.prefill(slot, numbers(count), sampled);
   const prompts = [prefill(4, 100), prefill(5, 32), prefill(6, 32)];
   prompts.push(prefill(9, 4)); // of which 3 tokens fit a chunk
   await decoder.end(13);
-  assertEquals((await Promise.all(prompts)).map(([slot]) => slot), [
-    4,
-    5,
-    6,
-    9,
-  ]);
+  assertEquals(await tokensOf(prompts), [500, 532, 632, 904]);
   assertEquals(decoder.runs.slice(0, 8), [
     "9:3",
     "9:1",
@@ -136,7 +159,7 @@ Deno.test("while others stream, a prompt's chunks follow from what steps take", 
   const { decoder, scheduler, clock } = open();
   let streaming = true;
   const stream = (async () => {
-    while (streaming) await scheduler.step(0, 1, never);
+    while (streaming) await scheduler.step(0, 1, sampled);
   })();
   // A step takes 10 ms, a chunk 1 ms a token: (2.2 − 1) · 10.
   const run = decoder.run.bind(decoder);
@@ -147,7 +170,7 @@ Deno.test("while others stream, a prompt's chunks follow from what steps take", 
     return result;
   };
   await decoder.end(3);
-  const prompt = scheduler.prefill(4, numbers(60), { signal: never });
+  const prompt = scheduler.prefill(4, numbers(60), sampled);
   let ended = false;
   prompt.then(() => ended = true);
   while (!ended) await decoder.end();
@@ -163,29 +186,80 @@ Deno.test("while others stream, a prompt's chunks follow from what steps take", 
 Deno.test("an error in a batch reaches those alone that fail alone", async () => {
   const { decoder, scheduler } = open();
   decoder.fails = (chunks) => chunks.some(({ slot }) => slot === 1);
-  const steps = [0, 1, 2].map((slot) => scheduler.step(slot, 5, never));
+  const steps = [0, 1, 2].map((slot) => scheduler.step(slot, 5, sampled));
   const failed = assertRejects(() => steps[1]!, Error, "engine broke");
   await decoder.end(4);
   await failed;
-  assertEquals([[...await steps[0]!], [...await steps[2]!]], [[0, 1], [2, 1]]);
+  assertEquals(await tokensOf([steps[0]!, steps[2]!]), [1, 201]);
   assertEquals(decoder.runs, ["0:1 1:1 2:1", "0:1", "1:1", "2:1"]);
-  const prompt = scheduler.prefill(1, [1, 2], { signal: never });
+  const prompt = scheduler.prefill(1, [1, 2], sampled);
   const broke = assertRejects(() => prompt, Error, "engine broke");
   await decoder.end();
   await broke;
-  const next = scheduler.step(5, 1, never);
+  const next = scheduler.step(5, 1, sampled);
   await decoder.end();
-  assertEquals([...await next], [5, 1]);
+  assertEquals(await tokensOf([next]), [501]);
+});
+
+Deno.test("a prompt without a sampler is followed by no token", async () => {
+  const { decoder, scheduler } = open();
+  const prompt = scheduler.prefill(4, numbers(20), { signal: never });
+  await decoder.end(2);
+  assertEquals(await prompt, null);
+  assertEquals(decoder.seen.get(4), 20);
+});
+
+Deno.test("a sampler that fails is the concern of its request alone", async () => {
+  const { decoder, scheduler } = open();
+  const broken = {
+    signal: never,
+    sampler: createSampler({}, 3), // there are two logits
+  };
+  const steps = [0, 1, 2].map((slot) =>
+    scheduler.step(slot, 5, slot === 1 ? broken : sampled)
+  );
+  const failed = assertRejects(() => steps[1]!, TypeError, "length is 2");
+  await decoder.end();
+  await failed;
+  assertEquals(await tokensOf([steps[0]!, steps[2]!]), [1, 201]);
+  assertEquals(decoder.runs, ["0:1 1:1 2:1"]);
+  assertEquals(decoder.seen.get(1), 1);
+  const prompt = scheduler.prefill(1, [1, 2], broken);
+  const rejected = assertRejects(() => prompt, TypeError, "length is 2");
+  await decoder.end();
+  await rejected;
+  assertEquals(decoder.seen.get(1), 3);
+});
+
+Deno.test("a step that is run again takes no second random number", async () => {
+  const { decoder, scheduler } = open();
+  const options = () => ({
+    sampler: createSampler({ seed: 5 }, 2),
+    signal: never,
+  });
+  const fractions: number[] = [];
+  decoder.sample = (chunks) => {
+    for (const { sampler } of chunks) {
+      fractions.push(sampler.request()!.fraction);
+    }
+    return sampleByRun(decoder, chunks);
+  };
+  decoder.fails = (chunks) => chunks.length > 1;
+  const steps = [0, 1].map((slot) => scheduler.step(slot, 5, options()));
+  await decoder.end(3);
+  await Promise.all(steps);
+  const { fraction } = options().sampler.request()!;
+  assertEquals(fractions, Array(4).fill(fraction));
 });
 
 Deno.test("what is aborted before it runs leaves at once, whatever runs meanwhile", async () => {
   const { decoder, scheduler } = open();
-  const running = scheduler.step(0, 1, never);
+  const running = scheduler.step(0, 1, sampled);
   await decoder.begun();
   const stop = new AbortController();
   const left = [
-    scheduler.step(1, 1, stop.signal),
-    scheduler.prefill(2, numbers(9), { signal: stop.signal }),
+    scheduler.step(1, 1, { sampler, signal: stop.signal }),
+    scheduler.prefill(2, numbers(9), { sampler, signal: stop.signal }),
   ];
   const rejected = left.map((job) => assertRejects(() => job, Error, "away"));
   stop.abort(new Error("went away"));
@@ -200,13 +274,14 @@ Deno.test("what is aborted while it runs holds its slot until the run ends", asy
   const { decoder, scheduler } = open();
   const stop = new AbortController();
   let ended = 0;
-  const step = scheduler.step(4, 1, stop.signal).finally(() => ended++);
+  const step = scheduler.step(4, 1, { sampler, signal: stop.signal })
+    .finally(() => ended++);
   await decoder.begun();
   stop.abort(new Error("went away"));
   await pause();
   assertEquals(ended, 0);
   await decoder.end();
-  assertEquals([...await step], [4, 1]); // whoever aborted drops it
+  assertEquals(await tokensOf([step]), [401]); // whoever aborted drops it
 
   const later = new AbortController();
   const prompt = scheduler.prefill(5, numbers(40), { signal: later.signal })
@@ -219,7 +294,7 @@ Deno.test("what is aborted while it runs holds its slot until the run ends", asy
   await decoder.end();
   await rejected;
   assertEquals(decoder.seen.get(5), 16);
-  const next = scheduler.step(6, 1, never);
+  const next = scheduler.step(6, 1, sampled);
   await decoder.end();
   await next;
   assertEquals(decoder.runs, ["4:1", "5:16", "6:1"]);
@@ -228,11 +303,13 @@ Deno.test("what is aborted while it runs holds its slot until the run ends", asy
 Deno.test("what comes with an aborted signal is not queued", async () => {
   const { decoder, scheduler } = open();
   const gone = AbortSignal.abort(new Error("gone"));
-  await assertRejects(async () => await scheduler.step(1, 1, gone));
+  await assertRejects(async () =>
+    await scheduler.step(1, 1, { sampler, signal: gone })
+  );
   await assertRejects(async () =>
     await scheduler.prefill(1, [1], { signal: gone })
   );
-  const next = scheduler.step(2, 1, never);
+  const next = scheduler.step(2, 1, sampled);
   await decoder.end();
   await next;
   assertEquals(decoder.runs, ["2:1"]);

@@ -16,6 +16,8 @@ export class ScriptedStore implements SlotStore {
   readonly caches: string[];
   /** `save SLOT CACHE` and `restore SLOT CACHE`. */
   readonly calls: string[] = [];
+  /** What restoring waits for. */
+  gate = Promise.resolve();
   failing: { save?: boolean; restore?: boolean } = {};
   readonly #saved = new Map<Snapshot, string>();
 
@@ -38,12 +40,13 @@ export class ScriptedStore implements SlotStore {
     return snapshot;
   }
 
-  restore(slot: number, snapshot: Snapshot): void {
+  async restore(slot: number, snapshot: Snapshot): Promise<void> {
     const cache = this.#saved.get(snapshot);
     assertExists(cache, "restored what was not saved, or twice");
     this.#saved.delete(snapshot);
     this.calls.push(`restore ${slot} ${cache}`);
     if (this.failing.restore) throw new RangeError("does not fit");
+    await this.gate;
     this.caches[slot] = cache;
   }
 }

@@ -318,6 +318,44 @@ Deno.test("slots that fail to save or restore keep nobody from being served", as
   assertEquals([pool.busy, pool.waiting], [0, 0]);
 });
 
+Deno.test("while a conversation is on its way nobody else gets its slot, and others are served", async () => {
+  const store = new ScriptedStore(2);
+  const options = { queue: 9, queueTimeout: 1000, swapBytes: 1000 };
+  const pool = new SlotPool<string>(store, options);
+  const leases = [await pool.acquire(request()), await pool.acquire(request())];
+  const waiting = ["", "a"].map((name) => pool.acquire(request(name)));
+  leases[0]!.release("a");
+  (await waiting[0]!).release(null); // "a" was swapped out for it
+  assertEquals((await waiting[1]!).memory, "a");
+  (await waiting[1]!).release("a");
+  (await pool.acquire(request())).release(null);
+
+  const gate = Promise.withResolvers<void>();
+  store.gate = gate.promise;
+  const stop = new AbortController();
+  let lent = false;
+  const slow = pool.acquire(
+    request("a", { client: "slow", signal: stop.signal }),
+  )
+    .finally(() => lent = true);
+  assertEquals([pool.busy, pool.waiting], [2, 0]);
+  const next = pool.acquire(request("a"));
+  assertEquals(pool.waiting, 1);
+  leases[1]!.release(null);
+  assertEquals([(await next).slot, (await next).memory], [
+    leases[1]!.slot,
+    null,
+  ]);
+  stop.abort(); // it has its slot, and gives it back itself
+  assertEquals(lent, false);
+  gate.resolve();
+  const { slot, memory, release } = await slow;
+  assertEquals([slot, memory], [leases[0]!.slot, "a"]);
+  release(null);
+  (await next).release(null);
+  assertEquals([pool.busy, pool.waiting], [0, 0]);
+});
+
 Deno.test("a pool refuses a timeout that no timer can keep", () => {
   for (const queueTimeout of [-1, NaN, 2 ** 31, Infinity]) {
     assertThrows(

@@ -29,6 +29,15 @@ function holding(
   return { table, store };
 }
 
+/** Takes a slot, and waits for what is in it. */
+async function take(
+  table: SlotTable<string>,
+  score: (memory: string) => number,
+): Promise<{ slot: number; memory: string | null }> {
+  const { slot, memory } = table.take(score);
+  return { slot, memory: await memory };
+}
+
 /** Ends a turn: the slot's cache and what is remembered of it are this text. */
 function put(
   { table, store }: { table: SlotTable<string>; store: ScriptedStore },
@@ -39,17 +48,19 @@ function put(
   table.giveBack(slot, text);
 }
 
-Deno.test("a request gets the slot that holds most of it", () => {
+Deno.test("a request gets the slot that holds most of it", async () => {
   const { table, store } = holding(["ab", "abcd", "abc", "x"]);
-  assertEquals(table.take(common("abcde")), { slot: 1, memory: "abcd" });
-  assertEquals(table.take(common("abcde")), { slot: 2, memory: "abc" });
+  assertEquals(await take(table, common("abcde")), { slot: 1, memory: "abcd" });
+  assertEquals(await take(table, common("abcde")), { slot: 2, memory: "abc" });
   assertEquals(store.calls, []);
 });
 
-Deno.test("a request that nothing is of use to gets a free slot, else the longest idle", () => {
+Deno.test("a request that nothing is of use to gets a free slot, else the longest idle", async () => {
   const { table } = holding(["a", "b", "c"], { slots: 4 });
   table.giveBack(table.take(common("b")).slot, "b"); // the latest used now
-  const order = [1, 2, 3, 4].map(() => table.take(common("z")));
+  const order = await Promise.all(
+    [1, 2, 3, 4].map(() => take(table, common("z"))),
+  );
   assertEquals(order, [
     { slot: 3, memory: null },
     { slot: 0, memory: null },
@@ -75,130 +86,151 @@ Deno.test("a free slot next to a busy one is taken first, the lowest if none is 
   assertEquals(table.take(nothing).slot, 4); // 5 is
 });
 
-Deno.test("a slot that was given back empty is free", () => {
+Deno.test("a slot that was given back empty is free", async () => {
   const { table, store } = holding(["abc", "x"]);
   const { slot } = table.take(common("abc"));
   table.giveBack(slot, null);
-  assertEquals(table.take(common("abc")), { slot, memory: null });
+  assertEquals(await take(table, common("abc")), { slot, memory: null });
   assertEquals(store.calls, []);
 });
 
-Deno.test("conversations are swapped out least recently used first, and come back", () => {
+Deno.test("conversations are swapped out least recently used first, and come back", async () => {
   const both = holding(["a", "bb", "ccc"]);
   const { table, store } = both;
   put(both, table.take(common("a")).slot, "a!"); // now b is the oldest
   for (const [slot, text] of [[1, "x"], [2, "y"]] as const) {
-    assertEquals(table.take(common(text)), { slot, memory: null });
+    assertEquals(await take(table, common(text)), { slot, memory: null });
     put(both, slot, text);
   }
   assertEquals(store.calls, ["save 1 bb", "save 2 ccc"]);
   assertEquals(table.bytes, { active: 0, idle: 300, free: 0, swapped: 50 });
 
-  assertEquals(table.take(common("bb")), { slot: 0, memory: "bb" });
+  assertEquals(await take(table, common("bb")), { slot: 0, memory: "bb" });
   assertEquals(store.calls.slice(2), ["save 0 a!", "restore 0 bb"]);
   assertEquals(store.caches, ["bb", "x", "y"]);
   assertEquals(table.bytes, { active: 100, idle: 200, free: 0, swapped: 50 });
   assertEquals(table.swaps, { out: 3, in: 1 });
 });
 
-Deno.test("a conversation comes back into a free slot where there is one", () => {
+Deno.test("a conversation comes back into a free slot where there is one", async () => {
   const { table, store } = holding(["a", "b"]);
   table.take(nothing);
   table.giveBack(table.take(nothing).slot, null);
-  assertEquals(table.take(common("a")), { slot: 1, memory: "a" });
+  assertEquals(await take(table, common("a")), { slot: 1, memory: "a" });
   assertEquals(store.calls, ["save 0 a", "save 1 b", "restore 1 a"]);
 });
 
-Deno.test("of conversations of equal use the resident one is taken, then the latest used", () => {
+Deno.test("of conversations of equal use the resident one is taken, then the latest used", async () => {
   const both = holding(["a1", "a2", "b"]);
   const { table, store } = both;
-  assertEquals(table.take(common("a")).memory, "a2"); // later than a1
+  assertEquals((await take(table, common("a"))).memory, "a2"); // later than a1
   table.giveBack(1, "a2");
   assertEquals(table.take(nothing).slot, 0); // swaps a1 out
   assertEquals(table.take(nothing).slot, 2); // and b
   put(both, 0, "c");
   put(both, 2, "d");
-  assertEquals(table.take(common("a")), { slot: 1, memory: "a2" });
-  assertEquals(table.take(common("a")).memory, "a1");
+  assertEquals(await take(table, common("a")), { slot: 1, memory: "a2" });
+  assertEquals((await take(table, common("a"))).memory, "a1");
   assertEquals(store.calls.at(-1), "restore 0 a1");
 
   const swapped = holding(["a1", "a2"]);
   for (let i = 0; i < 2; i++) swapped.table.take(nothing);
   swapped.table.giveBack(0, null);
-  assertEquals(swapped.table.take(common("a")).memory, "a2");
+  assertEquals((await take(swapped.table, common("a"))).memory, "a2");
 });
 
-Deno.test("a swapped conversation of more use than a resident one is brought back", () => {
+Deno.test("a swapped conversation of more use than a resident one is brought back", async () => {
   const both = holding(["abc", "x"]);
   const { slot } = both.table.take(nothing);
   put(both, slot, "ab");
-  assertEquals(both.table.take(common("abcd")), { slot: 1, memory: "abc" });
+  assertEquals(await take(both.table, common("abcd")), {
+    slot: 1,
+    memory: "abc",
+  });
 });
 
-Deno.test("swapped conversations hold at most their bytes, the oldest forgotten first", () => {
+Deno.test("swapped conversations hold at most their bytes, the oldest forgotten first", async () => {
   const both = holding(["a", "bb", "ccc"], { swapBytes: 50 });
   const { table, store } = both;
   for (let i = 0; i < 3; i++) table.take(nothing);
   assertEquals(table.bytes.swapped, 50); // bb and ccc
   table.giveBack(0, null);
-  assertEquals(table.take(common("a")).memory, null);
+  assertEquals((await take(table, common("a"))).memory, null);
   table.giveBack(0, null);
-  assertEquals(table.take(common("ccc")).memory, "ccc");
+  assertEquals((await take(table, common("ccc"))).memory, "ccc");
   assertEquals(table.bytes.swapped, 20);
   assertEquals(store.calls.filter((call) => call.startsWith("restore")), [
     "restore 0 ccc",
   ]);
 });
 
-Deno.test("a conversation larger than all swap space is forgotten, and the others stay", () => {
+Deno.test("a conversation larger than all swap space is forgotten, and the others stay", async () => {
   const { table } = holding(["a", "abcdef"], { swapBytes: 50 });
   for (let i = 0; i < 2; i++) table.take(nothing);
   assertEquals([table.bytes.swapped, table.swaps.out], [10, 1]);
   table.giveBack(0, null);
-  assertEquals(table.take(common("abcdef")).memory, "a");
+  assertEquals((await take(table, common("abcdef"))).memory, "a");
 });
 
-Deno.test("a conversation that comes back leaves its room to the one whose slot it takes", () => {
+Deno.test("a conversation that comes back leaves its room to the one whose slot it takes", async () => {
   const both = holding(["ccc"], { swapBytes: 60 });
   const { table, store } = both;
   put(both, table.take(nothing).slot, "aaa");
   put(both, table.take(nothing).slot, "bbb");
-  assertEquals(table.take(common("a")), { slot: 0, memory: "aaa" });
+  assertEquals(await take(table, common("a")), { slot: 0, memory: "aaa" });
   assertEquals(store.caches, ["aaa"]);
   assertEquals(table.bytes.swapped, 60); // ccc and bbb
   table.giveBack(0, null);
-  assertEquals(table.take(common("c")), { slot: 0, memory: "ccc" });
+  assertEquals(await take(table, common("c")), { slot: 0, memory: "ccc" });
 });
 
-Deno.test("nothing is saved where nothing may be kept", () => {
+Deno.test("nothing is saved where nothing may be kept", async () => {
   const { table, store } = holding(["a"], { swapBytes: 0 });
-  assertEquals(table.take(common("b")), { slot: 0, memory: null });
+  assertEquals(await take(table, common("b")), { slot: 0, memory: null });
   assertEquals([store.calls, table.bytes.swapped], [[], 0]);
 });
 
-Deno.test("a conversation that cannot be saved is forgotten, and its slot is used", () => {
+Deno.test("a conversation that cannot be saved is forgotten, and its slot is used", async () => {
   const both = holding(["a"]);
   const { table, store } = both;
   store.failing = { save: true };
-  assertEquals(table.take(common("b")), { slot: 0, memory: null });
+  assertEquals(await take(table, common("b")), { slot: 0, memory: null });
   assertEquals(table.swaps, { out: 0, in: 0 });
   put(both, 0, "b");
   store.failing = {};
-  assertEquals(table.take(common("a")), { slot: 0, memory: null });
+  assertEquals(await take(table, common("a")), { slot: 0, memory: null });
   assertEquals(table.bytes, { active: 100, idle: 0, free: 0, swapped: 10 });
 });
 
-Deno.test("a conversation that cannot be restored is forgotten, and its request has the slot", () => {
+Deno.test("a conversation that cannot be restored is forgotten, and its request has the slot", async () => {
   const both = holding(["a"]);
   const { table, store } = both;
   put(both, table.take(nothing).slot, "b");
   store.failing = { restore: true };
-  assertEquals(table.take(common("a")), { slot: 0, memory: null });
+  assertEquals(await take(table, common("a")), { slot: 0, memory: null });
   assertEquals(table.swaps, { out: 2, in: 0 });
   assertEquals(table.bytes, { active: 100, idle: 0, free: 0, swapped: 10 });
   table.giveBack(0, null);
   store.failing = {};
-  assertEquals(table.take(common("a")), { slot: 0, memory: null });
+  assertEquals(await take(table, common("a")), { slot: 0, memory: null });
+});
+
+Deno.test("a slot is taken at once, though its conversation comes later", async () => {
+  const both = holding(["a", "b"]);
+  const { table, store } = both;
+  for (const text of ["c", "d"]) put(both, table.take(nothing).slot, text);
+  const gate = Promise.withResolvers<void>();
+  store.gate = gate.promise;
+  const seats = ["a", "b"].map((text) => table.take(common(text)));
+  assertEquals(seats.map(({ slot }) => slot), [0, 1]);
+  assertEquals(table.full, true);
+  assertThrows(() => table.take(common("a")), Error, "all 2 are taken");
+  assertEquals(table.bytes, { active: 200, idle: 0, free: 0, swapped: 20 });
+  assertEquals([table.swaps, store.caches], [{ out: 4, in: 0 }, ["c", "d"]]);
+  gate.resolve();
+  const memories = await Promise.all(seats.map(({ memory }) => memory));
+  assertEquals([memories, store.caches], [["a", "b"], ["a", "b"]]);
+  assertEquals(table.swaps, { out: 4, in: 2 });
 });
 
 Deno.test("a score that throws changes nothing, and neither does asking a full table", () => {
@@ -213,10 +245,10 @@ Deno.test("a score that throws changes nothing, and neither does asking a full t
   assertEquals(table.bytes, { active: 200, idle: 0, free: 0, swapped: 20 });
 });
 
-Deno.test("a score that is not above 0 takes no conversation", () => {
+Deno.test("a score that is not above 0 takes no conversation", async () => {
   const { table } = holding(["a", "b"]);
   for (const score of [0, -1, NaN]) {
-    const { slot, memory } = table.take(() => score);
+    const { slot, memory } = await take(table, () => score);
     assertEquals(memory, null);
     table.giveBack(slot, "again");
   }

@@ -103,6 +103,7 @@ export class ToldModel implements ChatModel {
       running: this.#running,
       waiting: 0,
       cacheBytes: { active: 0, idle: 0, free: 0, swapped: 0, shared: 0 },
+      gpuBytes: null,
       totals: {
         evicted: this.#cancelled,
         swappedOut: 0,

@@ -12,16 +12,36 @@
 import type { CacheTensor } from "../../cache/layout.ts";
 import type { DecoderShape } from "../decoder_shape.ts";
 import { type GraphBuilder, MICROSOFT } from "../graph_builder.ts";
-import { type AttentionKind, CONTEXT } from "./attention_kind.ts";
+import type { AttentionKind } from "./attention_kind.ts";
+
+/** Names of what every layer's attention reads beside its own projections. */
+export const CONTEXT = {
+  /** Rows of `cos`/`sin` for the tokens' own positions, int64 `[batch, chunk]`. */
+  position: "position",
+  /** Rows of `cos`/`sin` for the positions at which sinks are asked, int64 `[batch, chunk]`. */
+  sinkPosition: "sink_position",
+  /** Cosines, `[angles, headDim / 2]`. */
+  cos: "cos",
+  /** Sines, `[angles, headDim / 2]`. */
+  sin: "sin",
+  /** Added to scores, `[batch, 1, 1, chunk, sinks + window + chunk]`. */
+  mask: "mask",
+  /** `[batch, chunk, heads + 2 kvHeads, headDim]`, int64: how tokens divide into conversations. */
+  heads: "heads",
+  /** Columns of the mask by tensor: sinks and first block, further blocks, the chunk; int64. */
+  split: "split",
+} as const;
 
 /** Attention of `heads` queries over `kvHeads` keys and values; scores arrive scaled. */
 export class GroupedQueryAttention implements AttentionKind {
+  readonly name: string;
   readonly tensors: readonly CacheTensor[];
   readonly #shape: DecoderShape;
 
   /** @param blocks parts that the window's ring is divided into */
   constructor(shape: DecoderShape, blocks: number) {
     this.#shape = shape;
+    this.name = `blocks${blocks}`;
     const row = { heads: shape.kvHeads, width: shape.headDim };
     const parts = Array.from({ length: blocks }, (_, block) => block);
     this.tensors = [
@@ -41,6 +61,17 @@ export class GroupedQueryAttention implements AttentionKind {
         block,
       })),
     ];
+  }
+
+  declareInputs(graph: GraphBuilder): void {
+    const half = this.#shape.headDim / 2;
+    graph.input(CONTEXT.position, "int64", ["batch", "chunk"]);
+    graph.input(CONTEXT.sinkPosition, "int64", ["batch", "chunk"]);
+    graph.input(CONTEXT.cos, "float32", ["angles", half]);
+    graph.input(CONTEXT.sin, "float32", ["angles", half]);
+    graph.input(CONTEXT.mask, "float32", ["batch", 1, 1, "chunk", "rows"]);
+    graph.input(CONTEXT.split, "int64", ["parts"]);
+    graph.input(CONTEXT.heads, "int64", [4]);
   }
 
   emit(
@@ -140,17 +171,8 @@ export class GroupedQueryAttention implements AttentionKind {
     x: string,
     position: string,
   ): string {
-    const { headDim, rope, heads, kvHeads } = this.#shape;
-    const partial: Record<string, number> = rope.dimensions === headDim ? {} : {
-      rotary_embedding_dim: rope.dimensions,
-      num_heads: name.endsWith(".keys") ? kvHeads : heads,
-    };
-    return graph.node("RotaryEmbedding", name, [
-      x,
-      position,
-      CONTEXT.cos,
-      CONTEXT.sin,
-    ], { domain: MICROSOFT, attributes: partial });
+    const inputs = [x, position, CONTEXT.cos, CONTEXT.sin];
+    return graph.node("RotaryEmbedding", name, inputs, { domain: MICROSOFT });
   }
 }
 

@@ -3,7 +3,8 @@
  * positions, SwiGLU, embeddings tied to the head where the file has no `output.weight`.
  *
  * GGUF stores the rows of this architecture's query and key matrices so that dimensions 2i and
- * 2i + 1 of a head rotate together. Ours rotate i and i + d/2, so rows are put in that order here.
+ * 2i + 1 of a head rotate together. Ours rotate i and i + d/2, so rows are put in that order here
+ * (those that do not rotate at all, too: they are pairs with an angle of 0).
  *
  * @module
  */
@@ -28,10 +29,10 @@ export const LLAMA: ModelFamily = {
       heads;
     const headDim = metadata.optionalNumber("llama.attention.key_length") ??
       hidden / heads;
-    if (!Number.isInteger(headDim) || heads % kvHeads !== 0) {
+    if (!Number.isInteger(headDim / 2) || heads % kvHeads !== 0) {
       throw new TypeError(
-        `Cannot build attention of ${heads} heads over ${kvHeads} of ${hidden} values: ` +
-          `"llama.attention.head_count" must divide the width and be a multiple of "head_count_kv"`,
+        `Cannot build attention of ${heads} heads over ${kvHeads} of ${hidden} values: a head must ` +
+          `have an even number of values, and "llama.attention.head_count" be a multiple of "head_count_kv"`,
       );
     }
     const embedding = file.tensors.get(LLAMA.embedding);
@@ -53,14 +54,14 @@ export const LLAMA: ModelFamily = {
   },
 
   async readLayer(file, shape, layer): Promise<LayerWeights> {
-    const { hidden, heads, kvHeads, headDim, feedForward, rope } = shape;
+    const { hidden, heads, kvHeads, headDim, feedForward } = shape;
     const name = (part: string) => `blk.${layer}.${part}.weight`;
     const matrix = (part: string, rows: number, cols: number) =>
       readMatrix(file, name(part), { rows, cols });
     const rotated = async (part: string, count: number): Promise<Matrix> =>
       reorderRows(
         await matrix(part, count * headDim, hidden),
-        rotateHalfOrder(count, headDim, rope.dimensions),
+        rotateHalfOrder(count, headDim),
       );
     return {
       attentionNorm: await readVector(file, name("attn_norm"), hidden),
@@ -93,15 +94,10 @@ export const LLAMA: ModelFamily = {
 };
 
 /** Row order that turns interleaved pairs (2i, 2i + 1) of each head into (i, i + d/2). */
-export function rotateHalfOrder(
-  heads: number,
-  headDim: number,
-  rotated: number,
-): Int32Array {
-  const half = rotated / 2;
+export function rotateHalfOrder(heads: number, headDim: number): Int32Array {
+  const half = headDim / 2;
   return Int32Array.from({ length: heads * headDim }, (_, row) => {
     const d = row % headDim;
-    if (d >= rotated) return row;
     return row - d + (d < half ? 2 * d : 2 * (d - half) + 1);
   });
 }

@@ -1,5 +1,5 @@
 /**
- * The decoder on ONNX Runtime: puts slots together into runs, and writes the new rows that a run
+ * The decoder whose caches are in host memory (native and wasm): puts slots together into runs, and writes the new rows that a run
  * gives into the ring.
  *
  * @module
@@ -13,16 +13,18 @@ import {
 import type { SinkWindow } from "../cache/sink_window.ts";
 import type { EngineSession, EngineTensor } from "../engine/engine.ts";
 import type { DecoderPlan } from "../graph/convert.ts";
-import type { DecodeChunk, Decoder, Snapshot } from "./decoder.ts";
+import type { Sample } from "../sampling/mod.ts";
+import type {
+  DecodeChunk,
+  Decoder,
+  SampledChunk,
+  Snapshot,
+} from "./decoder.ts";
 import type { EmbeddingTable } from "./embedding_table.ts";
 import { RunInputs } from "./run_inputs.ts";
+import { SlotBook } from "./slot_book.ts";
+import { sampleByRun } from "./sample_by_run.ts";
 import { slotRanges } from "./slot_ranges.ts";
-
-/** One conversation's place. */
-interface Slot {
-  policy: SinkWindow | null;
-  seen: number;
-}
 
 /** One run of the engine: the chunks of some slots side by side, `null` where one idles. */
 interface Batch {
@@ -45,17 +47,18 @@ interface RingSnapshot extends Snapshot {
 /** Ranges of slots whose views are kept, bound to the engine, for the next run. */
 const MOST_BINDINGS = 64;
 
-/** A decoder of one graph. */
-export class OnnxDecoder implements Decoder {
+/** A decoder on a CPU. */
+export class HostDecoder implements Decoder {
   readonly vocabulary: number;
   readonly slots: number;
   readonly chunk: number;
   readonly slotBytes: number;
+  readonly gpuBytes = null;
   readonly #session: EngineSession;
   readonly #inputs: RunInputs;
   readonly #memory: RingMemory;
   readonly #rowNames: readonly string[];
-  readonly #places: readonly Slot[];
+  readonly #book: SlotBook;
   /** Least recently used first. */
   readonly #bindings = new Map<string, Record<string, EngineTensor>>();
 
@@ -84,10 +87,12 @@ export class OnnxDecoder implements Decoder {
       ...new Set(this.#memory.tensors.map((tensor) => tensor.rows)),
     ];
     this.slotBytes = this.#memory.slotBytes;
-    this.#places = Array.from({ length: options.slots }, () => ({
-      policy: null,
-      seen: 0,
-    }));
+    this.#book = new SlotBook({
+      slots: options.slots,
+      room: this.room,
+      limit: ({ policy, seen }) =>
+        Math.min(options.chunk, policy.chunkLimit(seen)),
+    });
   }
 
   get room(): { sinks: number; window: number } {
@@ -100,51 +105,39 @@ export class OnnxDecoder implements Decoder {
   }
 
   open(slot: number, policy: SinkWindow): void {
-    const place = this.#place(slot);
-    this.#checkRoom(policy);
-    place.policy = policy;
-    place.seen = 0;
+    this.#book.put(slot, { policy, seen: 0 });
   }
 
   seen(slot: number): number {
-    return this.#place(slot).seen;
+    return this.#book.at(slot)?.seen ?? 0;
   }
 
   rewind(slot: number, count: number): void {
-    const place = this.#place(slot);
-    const { policy, seen } = place;
-    const whole = Number.isInteger(count) && count >= 0 && count <= seen;
-    if (!policy || !whole || (count < seen && seen > policy.capacity)) {
-      throw new RangeError(
-        `Cannot rewind slot ${slot} to ${count} tokens: it has seen ${seen} and ` +
-          `keeps all of them only up to ${policy?.capacity ?? 0}`,
-      );
-    }
-    place.seen = count;
+    this.#book.rewind(slot, count);
   }
 
   limit(slot: number): number {
-    const { policy, seen } = this.#opened(slot);
-    return Math.min(this.chunk, policy.chunkLimit(seen));
+    return this.#book.limit(slot);
   }
 
   save(slot: number): RingSnapshot {
-    const { policy, seen } = this.#opened(slot);
+    const { policy, seen } = this.#book.opened(slot);
     const copy = this.#memory.copy(slot, ringRows(policy, seen));
     return { policy, seen, bytes: copy.bytes, copy };
   }
 
-  restore(slot: number, snapshot: Snapshot): void {
-    const { policy, seen, copy } = snapshot as RingSnapshot;
-    const place = this.#place(slot);
-    this.#checkRoom(policy);
-    this.#memory.paste(slot, copy);
-    place.policy = policy;
-    place.seen = seen;
+  restore(slot: number, snapshot: Snapshot): Promise<void> {
+    return Promise.try(() => {
+      const { policy, seen, copy } = snapshot as RingSnapshot;
+      this.#book.at(slot);
+      this.#book.checkRoom(policy);
+      this.#memory.paste(slot, copy);
+      this.#book.put(slot, { policy, seen });
+    });
   }
 
   async run(chunks: readonly DecodeChunk[]): Promise<Float32Array[]> {
-    this.#check(chunks);
+    this.#book.check(chunks);
     const results = new Map<DecodeChunk, Result>();
     for (const batch of batches(chunks)) {
       await this.#compute(batch, results);
@@ -157,40 +150,14 @@ export class OnnxDecoder implements Decoder {
     });
   }
 
+  sample(
+    chunks: readonly SampledChunk[],
+  ): Promise<PromiseSettledResult<Sample>[]> {
+    return sampleByRun(this, chunks);
+  }
+
   async release(): Promise<void> {
     await this.#session.release();
-  }
-
-  #checkRoom(policy: SinkWindow): void {
-    const { sinks, window } = this.room;
-    if (policy.sinks > sinks || policy.window > window) {
-      throw new RangeError(
-        `Cannot keep ${policy.sinks} sinks and a window of ${policy.window} tokens: ` +
-          `a slot has room for ${sinks} and ${window}`,
-      );
-    }
-  }
-
-  /** Throws unless all chunks can be appended in one run. */
-  #check(chunks: readonly DecodeChunk[]): void {
-    const slots = new Set<number>();
-    for (const { slot, tokens, logits } of chunks) {
-      const limit = this.limit(slot);
-      if (slots.has(slot)) {
-        throw new RangeError(`Cannot append to slot ${slot} twice in one run`);
-      }
-      slots.add(slot);
-      if (tokens.length < 1 || tokens.length > limit) {
-        throw new RangeError(
-          `Cannot append ${tokens.length} tokens to slot ${slot}: 1 to ${limit} fit one run`,
-        );
-      }
-      if (!Number.isInteger(logits) || logits < 0 || logits > tokens.length) {
-        throw new RangeError(
-          `Cannot give logits of ${logits} tokens of ${tokens.length}`,
-        );
-      }
-    }
   }
 
   async #compute(
@@ -200,7 +167,7 @@ export class OnnxDecoder implements Decoder {
     let stored = 0;
     const lanes = chunks.map((chunk) => {
       if (chunk === null) return null;
-      const { policy, seen } = this.#opened(chunk.slot);
+      const { policy, seen } = this.#book.opened(chunk.slot);
       stored = Math.max(stored, ringRows(policy, seen));
       return { ...chunk, policy, seen };
     });
@@ -237,10 +204,10 @@ export class OnnxDecoder implements Decoder {
     { slot, tokens }: DecodeChunk,
     rows: Record<string, Float32Array>,
   ): void {
-    const place = this.#place(slot);
-    const places = tokens.map((_, t) => place.policy!.place(place.seen + t));
+    const { policy, seen } = this.#book.opened(slot);
+    const places = tokens.map((_, t) => policy.place(seen + t));
     this.#memory.write(slot, places, rows);
-    place.seen += tokens.length;
+    this.#book.append(slot, tokens.length);
   }
 
   /** The caches of some slots as inputs, as far as `layout` sees them. */
@@ -270,22 +237,6 @@ export class OnnxDecoder implements Decoder {
       this.#bindings.delete(this.#bindings.keys().next().value!);
     }
     return caches;
-  }
-
-  #opened(slot: number): { policy: SinkWindow; seen: number } {
-    const { policy, seen } = this.#place(slot);
-    if (!policy) {
-      throw new RangeError(`Cannot use slot ${slot}: it is not open`);
-    }
-    return { policy, seen };
-  }
-
-  #place(slot: number): Slot {
-    const place = this.#places[slot];
-    if (!place) {
-      throw new RangeError(`Cannot use slot ${slot}: there are ${this.slots}`);
-    }
-    return place;
   }
 }
 

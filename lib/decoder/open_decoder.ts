@@ -1,0 +1,192 @@
+/** From a model's file to a decoder on an engine. @module */
+import {
+  blockCount,
+  conversationBytes,
+  type SlotLayout,
+  slotLayout,
+} from "../cache/layout.ts";
+import type { GpuPreference } from "../engine/adapter.ts";
+import type { Engine, EngineName, EngineSession } from "../engine/engine.ts";
+import { Gpu } from "../engine/gpu.ts";
+import { chooseRows, type GpuRowsChoice } from "../engine/gpu_element.ts";
+import { type GpuGraph, GpuSession } from "../engine/gpu_session.ts";
+import { NATIVE } from "../engine/native.ts";
+import { WASM } from "../engine/wasm.ts";
+import { FusedGroupedQueryAttention } from "../graph/attention/fused_grouped_query.ts";
+import { GroupedQueryAttention } from "../graph/attention/grouped_query.ts";
+import {
+  type DecoderGraph,
+  type DecoderPlan,
+  openDecoderGraph,
+  planDecoder,
+} from "../graph/convert.ts";
+import type { LinearLowering } from "../graph/linear.ts";
+import type { GgufFile } from "../weights/gguf.ts";
+import type { Decoder } from "./decoder.ts";
+import { EmbeddingTable } from "./embedding_table.ts";
+import { fittingSlots } from "./fitting_slots.ts";
+import { type GpuSize, slotsIn } from "./gpu/gpu_size.ts";
+import { GpuDecoder } from "./gpu_decoder.ts";
+import { HostDecoder } from "./host_decoder.ts";
+
+/** A model's file, and where its graphs are kept. */
+export interface ModelSource {
+  readonly file: GgufFile;
+  /** Of the file, hexadecimal. */
+  readonly sha256: string;
+  /** Directory of converted graphs. */
+  readonly graphs: string;
+}
+
+/** What a decoder is to have room for. */
+export interface DecoderRoom {
+  /** Most sinks of a conversation. */
+  readonly sinks: number;
+  /** Tokens of its window. */
+  readonly window: number;
+  /** How many slots, or the bytes that decide it. */
+  readonly slots: number | { readonly memory: number };
+}
+
+/** How engines are set up. */
+export interface EngineOptions {
+  readonly threads: number;
+  readonly gpu: GpuPreference;
+  readonly gpuRows: GpuRowsChoice;
+}
+
+/** How a GPU is opened. */
+export interface GpuSetup extends Pick<EngineOptions, "gpu" | "gpuRows"> {
+  /** Replaced in tests. */
+  readonly openGpu?: typeof Gpu.open;
+  /** Replaced in tests. */
+  readonly openSession?: (gpu: Gpu, graph: DecoderGraph) => Promise<GpuGraph>;
+}
+
+/** A graph on an engine whose caches are in host memory: decoders of any size run on it. */
+export interface HostModel {
+  readonly plan: DecoderPlan;
+  readonly session: EngineSession;
+  readonly embeddings: EmbeddingTable;
+}
+
+/** Tokens of a prompt that one run on a GPU takes. */
+const GPU_CHUNK = 64;
+const GPU_LINEAR: LinearLowering = { kind: "dispatches" };
+
+/**
+ * Opens a decoder, converting the model if this is the first time.
+ *
+ * @throws {RangeError} if not even one slot fits the memory
+ * @throws {Error} if the engine cannot run the model here
+ */
+export async function openDecoder(
+  engine: EngineName,
+  source: ModelSource,
+  room: DecoderRoom,
+  options: EngineOptions,
+): Promise<Decoder> {
+  return engine === "webgpu"
+    ? await openGpuDecoder(source, room, options)
+    : await openHostDecoder(hostEngine(engine), source, room, options);
+}
+
+/** The engine whose caches are in host memory, by name. */
+export function hostEngine(name: Exclude<EngineName, "webgpu">): Engine {
+  return name === "native" ? NATIVE : WASM;
+}
+
+/** Opens the graph for rings of `blocks` blocks. */
+export async function openHostModel(
+  engine: Engine,
+  { file, sha256, graphs }: ModelSource,
+  { blocks, threads }: { blocks: number; threads: number },
+): Promise<HostModel> {
+  const plan = await planDecoder(
+    file,
+    (shape) => new GroupedQueryAttention(shape, blocks),
+  );
+  const of = { file, plan, sha256 };
+  const graph = await openDecoderGraph(of, engine.linear, graphs);
+  const [session, embeddings] = await Promise.all([
+    engine.open(graph, { threads }),
+    EmbeddingTable.read(file, plan.family.embedding),
+  ]);
+  return { plan, session, embeddings };
+}
+
+async function openHostDecoder(
+  engine: Engine,
+  source: ModelSource,
+  { sinks, window, slots }: DecoderRoom,
+  { threads }: EngineOptions,
+): Promise<Decoder> {
+  const layout = slotLayout(sinks, window);
+  const blocks = blockCount(window);
+  const model = await openHostModel(engine, source, { blocks, threads });
+  return new HostDecoder(model, {
+    layout,
+    slots: typeof slots === "number"
+      ? slots
+      : fittingSlots(slots.memory, bytesOf(layout, model.plan), {
+        sinks,
+        window,
+      }),
+    chunk: engine.chunk,
+  });
+}
+
+/** Opens a decoder on a GPU, whatever adapter there is. */
+export async function openGpuDecoder(
+  { file, sha256, graphs }: ModelSource,
+  { sinks, window, slots, chunk = GPU_CHUNK }: DecoderRoom & { chunk?: number },
+  {
+    gpu: preference,
+    gpuRows,
+    openGpu = Gpu.open,
+    openSession = GpuSession.open,
+  }: GpuSetup,
+): Promise<GpuDecoder> {
+  let first: Gpu | null = await openGpu({ preference });
+  const element = chooseRows(gpuRows, first);
+  const plan = await planDecoder(
+    file,
+    (shape) =>
+      new FusedGroupedQueryAttention(
+        shape,
+        element === "f16" ? "float16" : "float32",
+      ),
+  );
+  const size: Omit<GpuSize, "slots"> = { sinks, window, chunk, element };
+  const count = typeof slots === "number"
+    ? slots
+    : slotsIn(slots.memory, size, plan);
+  const graph = await openDecoderGraph(
+    { file, plan, sha256 },
+    GPU_LINEAR,
+    graphs,
+  );
+  const embeddings = await EmbeddingTable.read(file, plan.family.embedding);
+  const open = () => {
+    const gpu = first;
+    first = null;
+    return gpu ? Promise.resolve(gpu) : openGpu({ preference });
+  };
+  const model = {
+    openSession: (gpu: Gpu) => openSession(gpu, graph),
+    plan,
+    embeddings,
+  };
+  return await GpuDecoder.open(open, model, { ...size, slots: count });
+}
+
+function bytesOf(
+  layout: SlotLayout,
+  { shape, attention }: DecoderPlan,
+): number {
+  return conversationBytes({
+    layers: shape.layers,
+    tensors: attention.tensors,
+    bytesPerElement: 4,
+  }, layout);
+}

@@ -1,0 +1,121 @@
+/** Who is in which slot and how far, for every decoder: numbers alone, no caches. @module */
+import type { Held, SinkWindow } from "../cache/sink_window.ts";
+
+/** Room of a slot, and how long its chunks may be. */
+export interface SlotBounds {
+  readonly slots: number;
+  /** Most sinks, and rows of the window. */
+  readonly room: { readonly sinks: number; readonly window: number };
+  /** Most tokens of a conversation's next chunk. */
+  limit(held: Held): number;
+}
+
+/** Slots of one decoder. */
+export class SlotBook {
+  readonly #bounds: SlotBounds;
+  readonly #held: (Held | null)[];
+
+  constructor(bounds: SlotBounds) {
+    this.#bounds = bounds;
+    this.#held = Array(bounds.slots).fill(null);
+  }
+
+  /**
+   * Puts a conversation into a slot in place of whatever was there.
+   *
+   * @throws {RangeError} if there is no such slot or the policy does not fit it.
+   */
+  put(slot: number, held: Held): void {
+    this.at(slot);
+    this.checkRoom(held.policy);
+    this.#held[slot] = held;
+  }
+
+  /** The conversation in a slot, `null` if none was opened. */
+  at(slot: number): Held | null {
+    const held = this.#held[slot];
+    if (held === undefined) {
+      throw new RangeError(
+        `Cannot use slot ${slot}: there are ${this.#bounds.slots}`,
+      );
+    }
+    return held;
+  }
+
+  /** @throws {RangeError} if the slot is not open. */
+  opened(slot: number): Held {
+    const held = this.at(slot);
+    if (!held) {
+      throw new RangeError(`Cannot use slot ${slot}: it is not open`);
+    }
+    return held;
+  }
+
+  /** Counts tokens that were appended. */
+  append(slot: number, count: number): void {
+    const { policy, seen } = this.opened(slot);
+    this.#held[slot] = { policy, seen: seen + count };
+  }
+
+  /**
+   * Forgets all but the first `count` tokens.
+   *
+   * @throws {RangeError} if some of the first `count` tokens' window has been overwritten.
+   */
+  rewind(slot: number, count: number): void {
+    const held = this.at(slot);
+    const [seen, capacity] = held ? [held.seen, held.policy.capacity] : [0, 0];
+    const whole = Number.isInteger(count) && count >= 0 && count <= seen;
+    if (!held || !whole || (count < seen && seen > capacity)) {
+      throw new RangeError(
+        `Cannot rewind slot ${slot} to ${count} tokens: it has seen ${seen} and ` +
+          `keeps all of them only up to ${capacity}`,
+      );
+    }
+    this.#held[slot] = { policy: held.policy, seen: count };
+  }
+
+  /** Most tokens of a slot's next chunk. */
+  limit(slot: number): number {
+    return this.#bounds.limit(this.opened(slot));
+  }
+
+  /** @throws {RangeError} unless all chunks can be appended in one call. */
+  check(
+    chunks: readonly {
+      slot: number;
+      tokens: readonly number[];
+      logits: number;
+    }[],
+  ): void {
+    const slots = new Set<number>();
+    for (const { slot, tokens, logits } of chunks) {
+      const limit = this.limit(slot);
+      if (slots.has(slot)) {
+        throw new RangeError(`Cannot append to slot ${slot} twice in one run`);
+      }
+      slots.add(slot);
+      if (tokens.length < 1 || tokens.length > limit) {
+        throw new RangeError(
+          `Cannot append ${tokens.length} tokens to slot ${slot}: 1 to ${limit} fit one run`,
+        );
+      }
+      if (!Number.isInteger(logits) || logits < 0 || logits > tokens.length) {
+        throw new RangeError(
+          `Cannot give logits of ${logits} tokens of ${tokens.length}`,
+        );
+      }
+    }
+  }
+
+  /** @throws {RangeError} if a policy needs more rows than a slot has. */
+  checkRoom(policy: SinkWindow): void {
+    const { sinks, window } = this.#bounds.room;
+    if (policy.sinks > sinks || policy.window > window) {
+      throw new RangeError(
+        `Cannot keep ${policy.sinks} sinks and a window of ${policy.window} tokens: ` +
+          `a slot has room for ${sinks} and ${window}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,31 @@
+/** ONNX Runtime as WebAssembly, through onnxruntime-web. @module */
+import type { DecoderGraph } from "../graph/convert.ts";
+import type { Engine, EngineSession } from "./engine.ts";
+import { OrtSession } from "./ort_session.ts";
+
+/** Runs on the CPU as WebAssembly, with f32 products (the fastest and most exact there). */
+export const WASM: Engine = {
+  name: "wasm",
+  linear: { kind: "dense" },
+  chunk: 64,
+
+  async open(
+    graph: DecoderGraph,
+    options: { threads: number },
+  ): Promise<EngineSession> {
+    const ort = await import("onnxruntime-web");
+    ort.env.wasm.numThreads = options.threads;
+    const session = await ort.InferenceSession.create(
+      await Deno.readFile(graph.graph),
+      {
+        executionProviders: ["wasm"],
+        externalData: [{
+          path: graph.weightsName,
+          data: await Deno.readFile(graph.weights),
+        }],
+        logSeverityLevel: 3,
+      },
+    );
+    return new OrtSession(ort, session);
+  },
+};
