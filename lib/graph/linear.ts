@@ -24,6 +24,9 @@ export type LinearLowering =
 /** Weights of a matrix below which a dispatch costs more than reading 4 bits more of each. */
 const SMALL_MATRIX = 1 << 22;
 
+/** Error of weights on a grid without offsets, relative to them, from which on offsets are kept. */
+const GRID_ERROR = 0.005;
+
 /**
  * Adds the product of one input with matrices that lie below each other. Those of one kind become a
  * single operator; where kinds differ, their outputs are joined.
@@ -92,9 +95,9 @@ export function loweredBlocks(
   if (lowering.kind === "dense") return null;
   const blocks = matrixBlocks(matrix);
   const small = matrix.rows * matrix.cols < SMALL_MATRIX;
-  return blocks && lowering.kind === "dispatches" && small
-    ? toSymmetricBlocks(blocks)
-    : blocks;
+  if (!blocks || lowering.kind !== "dispatches" || !small) return blocks;
+  const symmetric = toSymmetricBlocks(blocks);
+  return symmetric.error < GRID_ERROR ? symmetric.blocks : blocks;
 }
 
 /** Sums of the input's blocks, added to the graph when first asked for. */
