@@ -25,7 +25,7 @@ export type LinearLowering =
 const SMALL_MATRIX = 1 << 22;
 
 /** Error of weights on a grid without offsets, relative to them, from which on offsets are kept. */
-const GRID_ERROR = 0.005;
+const GRID_ERROR = 0.0035;
 
 /**
  * Adds the product of one input with matrices that lie below each other. Those of one kind become a
