@@ -4,24 +4,28 @@
  *
  * @module
  */
-import { chunkLimit, type GpuRows } from "../cache/gpu_rows.ts";
+import { chunkLimit, heldRows } from "../cache/gpu_rows.ts";
 import type { Held, SinkWindow } from "../cache/sink_window.ts";
-import { type GpuBytes, GpuLostError } from "../engine/gpu.ts";
+import type { GpuBytes } from "../engine/gpu.ts";
 import type { Sample, Sampler } from "../sampling/mod.ts";
 import type { LogitSummary, SummaryRequest } from "../sampling/summary.ts";
 import type { DecodeChunk, Decoder, SampledChunk } from "./decoder.ts";
-import type { ComputedRun, GpuModel, GpuModelSource } from "./gpu/gpu_model.ts";
-import { type GpuSnapshot, History } from "./gpu/history.ts";
-import type { GpuSize } from "./gpu/gpu_size.ts";
+import type {
+  ComputedRun,
+  GpuModel,
+  GpuModelSource,
+  Packed,
+} from "./gpu/gpu_model.ts";
+import { type GpuSize, stageRows } from "./gpu/gpu_size.ts";
+import { type GpuSnapshot, History, snapshotOf } from "./gpu/history.ts";
+import { LastingModel, type ModelOpening } from "./gpu/lasting_model.ts";
 import { type OpenGpu, openGpuModel } from "./gpu/open_model.ts";
+import { replay } from "./gpu/replay.ts";
 import type { TokenLane } from "./gpu/run_buffers.ts";
 import { SlotBook } from "./slot_book.ts";
 
-/** Devices that are lost in one run before it fails. */
-const MOST_LOSSES = 3;
-
-/** Tokens after which a conversation is copied to the host at the earliest. */
-const LEAST_REPEATED = 512;
+/** Tokens after which a conversation is copied to the host at the earliest, unless told otherwise. */
+const REPEATED = 512;
 
 /** Asked where all logits will be read. */
 const ANYTHING: SummaryRequest = {
@@ -43,13 +47,12 @@ export class GpuDecoder implements Decoder {
   readonly chunk: number;
   readonly room: { readonly sinks: number; readonly window: number };
   readonly slotBytes: number;
-  readonly #open: OpenGpu;
-  readonly #source: GpuModelSource;
   readonly #size: GpuSize;
-  readonly #stageRows: GpuRows;
+  /** Bytes of a copy of a conversation, for each row that it holds. */
+  readonly #rowBytes: number;
   readonly #book: SlotBook;
   readonly #histories: (History | null)[];
-  #model: GpuModel;
+  readonly #device: LastingModel;
   /** The slot whose conversation is on the stage, further than in its slot. */
   #staged: number | null = null;
   /** The end of what is under way: one thing at a time. */
@@ -65,34 +68,29 @@ export class GpuDecoder implements Decoder {
     source: GpuModelSource,
     size: GpuSize,
   ): Promise<GpuDecoder> {
-    return new GpuDecoder(
-      { open, source, size },
-      await openGpuModel(open, source, size),
-    );
+    const opening = { open, source, size };
+    return new GpuDecoder(opening, await openGpuModel(open, source, size));
   }
 
-  private constructor(
-    { open, source, size }: {
-      open: OpenGpu;
-      source: GpuModelSource;
-      size: GpuSize;
-    },
-    model: GpuModel,
-  ) {
-    this.#open = open;
-    this.#source = source;
+  private constructor(opening: ModelOpening, model: GpuModel) {
+    const { source, size } = opening;
     this.#size = size;
-    this.#model = model;
-    this.#stageRows = model.stage.rows;
+    this.#rowBytes = model.rowBytes;
+    this.#device = new LastingModel(
+      opening,
+      model,
+      (model) => this.#bringBack(model),
+    );
     this.vocabulary = source.plan.shape.vocabulary;
     this.slots = size.slots;
     this.chunk = size.chunk;
     this.room = { sinks: size.sinks, window: size.window };
     this.slotBytes = model.slotBytes;
+    const rows = stageRows(size);
     this.#book = new SlotBook({
       slots: size.slots,
       room: this.room,
-      limit: (held) => chunkLimit(this.#stageRows, held),
+      limit: (held) => chunkLimit(rows, held),
     });
     this.#histories = Array(size.slots).fill(null);
   }
@@ -103,7 +101,7 @@ export class GpuDecoder implements Decoder {
 
   /** Bytes on the device, by purpose. */
   get gpuBytes(): GpuBytes {
-    return this.#model.gpu.bytes;
+    return this.#device.bytes;
   }
 
   open(slot: number, policy: SinkWindow): void {
@@ -127,9 +125,11 @@ export class GpuDecoder implements Decoder {
 
   save(slot: number): GpuSnapshot {
     const held = this.#book.opened(slot);
-    if (this.#staged === slot) this.#clearStage();
-    const { bytes, data } = this.#model.save(slot, held);
-    return { ...held, bytes, data, layout: this.#layout };
+    const model = this.#device.present;
+    const data = model
+      ? model.save(this.#whereabouts(slot), held)
+      : Promise.reject(new Error("Cannot save a conversation: no device"));
+    return this.#snapshot(slot, held, data);
   }
 
   async restore(slot: number, snapshot: GpuSnapshot): Promise<void> {
@@ -140,14 +140,16 @@ export class GpuDecoder implements Decoder {
         `Cannot restore a cache of ${snapshot.layout} into a slot of ${this.#layout}`,
       );
     }
-    const data = await snapshot.data;
+    const { policy, seen } = snapshot;
+    const arrived = { copy: snapshot, tokens: [] };
+    const way = await snapshot.data.then(() => arrived, () => snapshot.way!);
     await this.#exclusively(() =>
-      this.#withDevice((model) => {
-        const { policy, seen } = snapshot;
-        model.restore(slot, { policy, seen }, data);
+      this.#device.use(async (model) => {
+        this.open(slot, policy); // if this fails, neither conversation is there
+        this.#clearStage(model);
+        await replay(model, { slot, policy }, way);
         this.#book.put(slot, { policy, seen });
-        this.#histories[slot] = new History(snapshot);
-        this.#leaveStage(slot);
+        this.#histories[slot] = new History(way.copy, way.tokens);
       })
     );
   }
@@ -179,7 +181,7 @@ export class GpuDecoder implements Decoder {
   }
 
   async release(): Promise<void> {
-    await this.#exclusively(() => this.#model.release());
+    await this.#exclusively(() => this.#device.release());
   }
 
   /** Which copies fit a slot. */
@@ -195,7 +197,7 @@ export class GpuDecoder implements Decoder {
   ): Promise<T[]> {
     return await this.#exclusively(() => {
       this.#book.check(chunks);
-      return this.#withDevice((model) => this.#compute(model, chunks, take));
+      return this.#device.use((model) => this.#compute(model, chunks, take));
     });
   }
 
@@ -206,73 +208,92 @@ export class GpuDecoder implements Decoder {
   ): Promise<T[]> {
     const results = new Map<C, T>();
     const commits: (() => void)[] = [];
+    const parked: Packed[] = [];
     const compute = async (
-      run: () => Promise<ComputedRun>,
+      run: Promise<ComputedRun>,
       part: readonly C[],
-    ) => {
-      const computed = await run();
-      let row = 0;
-      const rows = part.map((chunk) => {
-        const first = row;
-        row += rowsOf(chunk);
-        return { chunk, row: first };
-      });
-      try {
-        const taken = await take(model, rows);
-        for (const [i, chunk] of part.entries()) results.set(chunk, taken[i]!);
-      } catch (error) {
-        model.discard(computed);
-        throw error;
-      }
+    ): Promise<ComputedRun> => {
+      const computed = await run;
+      const taken = await this.#take(model, { computed, part }, take);
+      for (const [i, chunk] of part.entries()) results.set(chunk, taken[i]!);
       return computed;
     };
 
     const steps = chunks.filter(({ tokens }) => tokens.length === 1);
-    if (steps.some(({ slot }) => slot === this.#staged)) this.#clearStage();
+    if (steps.some(({ slot }) => slot === this.#staged)) {
+      this.#clearStage(model);
+    }
     for (const part of this.#byBank(model, steps)) {
       const { bank } = model.place(part[0]!.slot);
       const lanes = this.#lanes(model, part);
-      const run = await compute(() => model.compute(bank, lanes), part);
+      const run = await compute(model.compute(bank, lanes), part);
       commits.push(() => model.commit(run));
     }
 
     const long = chunks.filter(({ tokens }) => tokens.length > 1);
-    for (const chunk of long) {
-      const { slot } = chunk;
-      const lane = this.#lane(chunk);
-      const goesOn = this.#staged === slot && long.length === 1;
-      if (!goesOn) this.#clearStage();
-      if (!goesOn && lane.seen > 0) model.load(slot, lane);
-      const run = await compute(
-        () => model.compute(model.stage, [lane]),
-        [chunk],
-      );
-      if (long.length === 1) {
-        commits.push(() => {
-          model.commit(run);
-          this.#staged = slot;
-        });
-      } else {
-        model.commit(run); // on the stage alone: the slot is still as it was
-        const { policy, seen, count } = lane;
-        const parked = model.park({ policy, seen: seen + count });
-        commits.push(() => model.unpark(slot, parked));
+    try {
+      for (const chunk of long) {
+        const { slot } = chunk;
+        const lane = this.#lane(chunk);
+        const goesOn = this.#staged === slot && long.length === 1;
+        if (!goesOn) this.#clearStage(model);
+        if (!goesOn && lane.seen > 0) model.load(slot, lane);
+        const run = await compute(model.compute(model.stage, [lane]), [chunk]);
+        if (long.length === 1) {
+          commits.push(() => {
+            model.commit(run);
+            this.#staged = slot;
+          });
+        } else {
+          model.commit(run); // on the stage alone: the slot is still as it was
+          const { policy, seen, count } = lane;
+          const packed = model.park({ policy, seen: seen + count });
+          parked.push(packed);
+          commits.push(() => model.unpark(slot, packed));
+        }
       }
+    } catch (error) {
+      for (const packed of parked) model.drop(packed);
+      throw error;
     }
 
     for (const commit of commits) commit();
-    for (const chunk of chunks) this.#appended(chunk);
+    for (const chunk of chunks) this.#appended(model, chunk);
     return chunks.map((chunk) => results.get(chunk)!);
   }
 
-  #appended({ slot, tokens }: DecodeChunk): void {
+  /** Takes what is wanted of a run's logits; if they are none, nothing is left of the run. */
+  async #take<C extends DecodeChunk, T>(
+    model: GpuModel,
+    { computed, part }: { computed: ComputedRun; part: readonly C[] },
+    take: Take<C, T>,
+  ): Promise<T[]> {
+    let row = 0;
+    const rows = part.map((chunk) => {
+      const first = row;
+      row += rowsOf(chunk);
+      return { chunk, row: first };
+    });
+    try {
+      return await take(model, rows);
+    } catch (error) {
+      if (!model.gpu.isLost) model.discard(computed);
+      throw error;
+    }
+  }
+
+  #appended(model: GpuModel, { slot, tokens }: DecodeChunk): void {
     this.#book.append(slot, tokens.length);
     const history = this.#histories[slot]!;
     history.append(tokens);
-    const { capacity } = this.#book.opened(slot).policy;
-    if (history.tokens.length > Math.max(capacity, LEAST_REPEATED)) {
-      if (!history.copying) history.restart(this.save(slot));
-    }
+    const held = this.#book.opened(slot);
+    const most = Math.max(
+      held.policy.capacity,
+      this.#size.repeated ?? REPEATED,
+    );
+    if (history.copying || history.tokens.length <= most) return;
+    const data = model.saveInPassing(this.#whereabouts(slot), held);
+    if (data) history.restart(this.#snapshot(slot, held, data));
   }
 
   /** Steps that one run can take, as slots of one bank. */
@@ -301,10 +322,32 @@ export class GpuDecoder implements Decoder {
     return { policy, seen, count: tokens.length, tokens, logits };
   }
 
+  /** A copy of a slot whose bytes are on their way. */
+  #snapshot(
+    slot: number,
+    held: Held,
+    data: Promise<ArrayBuffer>,
+  ): GpuSnapshot {
+    const rows = heldRows(stageRows(this.#size), held);
+    return snapshotOf({
+      ...held,
+      bytes: rows * this.#rowBytes,
+      data,
+      rows,
+      layout: this.#layout,
+      way: this.#histories[slot]!.way,
+    });
+  }
+
+  /** Where a slot's conversation is. */
+  #whereabouts(slot: number): number | "stage" {
+    return this.#staged === slot ? "stage" : slot;
+  }
+
   /** Brings what is on the stage into its slot. */
-  #clearStage(): void {
+  #clearStage(model: GpuModel): void {
     if (this.#staged === null) return;
-    this.#model.store(this.#staged, this.#book.opened(this.#staged));
+    model.store(this.#staged, this.#book.opened(this.#staged));
     this.#staged = null;
   }
 
@@ -320,55 +363,14 @@ export class GpuDecoder implements Decoder {
     return result;
   }
 
-  /** Works on a device; when it is lost, brings all conversations back on another and works again. */
-  async #withDevice<T>(work: (model: GpuModel) => T | Promise<T>): Promise<T> {
-    for (let losses = 1;; losses++) {
-      try {
-        if (this.#model.gpu.isLost) await this.#recover();
-        return await work(this.#model);
-      } catch (error) {
-        if (!(error instanceof GpuLostError) || losses === MOST_LOSSES) {
-          throw error;
-        }
-      }
-    }
-  }
-
-  async #recover(): Promise<void> {
+  /** Brings all conversations onto a device where there are none. */
+  async #bringBack(model: GpuModel): Promise<void> {
     this.#staged = null;
-    await this.#model.release();
-    this.#model = await openGpuModel(
-      this.#open,
-      this.#source,
-      this.#size,
-    );
     for (const [slot, history] of this.#histories.entries()) {
       const held = this.#book.at(slot);
-      if (held && held.seen > 0) await this.#replay(slot, held, history!);
+      if (!held || held.seen === 0) continue;
+      await replay(model, { slot, policy: held.policy }, history!.way);
     }
-  }
-
-  /** Brings a conversation back into its slot. */
-  async #replay(
-    slot: number,
-    { policy }: Held,
-    { copy, tokens }: History,
-  ): Promise<void> {
-    const model = this.#model;
-    let seen = copy?.seen ?? 0;
-    if (copy) model.restore(slot, { policy, seen }, await copy.data);
-    if (tokens.length === 0) return;
-    model.load(slot, { policy, seen });
-    for (let at = 0; at < tokens.length;) {
-      const limit = chunkLimit(this.#stageRows, { policy, seen });
-      const part = tokens.slice(at, at + limit);
-      const count = part.length;
-      const lane = { policy, seen, count, tokens: part, logits: 0 };
-      model.commit(await model.compute(model.stage, [lane]));
-      at += count;
-      seen += count;
-    }
-    model.store(slot, { policy, seen });
   }
 }
 

@@ -31,7 +31,7 @@ import { SlotCopy } from "../../../kernels/slot_copy.ts";
 import type { EmbeddingTable } from "../embedding_table.ts";
 import { AngleTable } from "./angle_table.ts";
 import { gpuSlotBytes } from "./gpu_size.ts";
-import { Reader } from "./reader.ts";
+import { Reader, type Reading, readOnce } from "./reader.ts";
 import { RunBuffers, type TokenLane } from "./run_buffers.ts";
 import { type BankShape, SlotBank, type SlotMove } from "./slot_bank.ts";
 
@@ -68,7 +68,6 @@ export interface Packed {
   /** In the order of a slot's tensors. */
   readonly blocks: readonly RowBlock[];
   readonly rows: number;
-  readonly bytes: number;
 }
 
 /** Changes of logits that have room at first. */
@@ -84,6 +83,8 @@ export class GpuModel {
   readonly #shape: BankShape;
   readonly #runs: RunBuffers;
   readonly #reader: Reader;
+  /** Through which conversations are copied while they go on. */
+  readonly #passing: Reader;
   readonly #sample: SampleKernel;
   readonly #copy: SlotCopy;
 
@@ -97,6 +98,7 @@ export class GpuModel {
       stage: SlotBank;
       runs: RunBuffers;
       reader: Reader;
+      passing: Reader;
       sample: SampleKernel;
       copy: SlotCopy;
     },
@@ -109,6 +111,7 @@ export class GpuModel {
     this.#shape = parts.shape;
     this.#runs = parts.runs;
     this.#reader = parts.reader;
+    this.#passing = parts.passing;
     this.#sample = parts.sample;
     this.#copy = parts.copy;
   }
@@ -169,7 +172,12 @@ export class GpuModel {
           banks,
           stage,
           runs,
-          reader: new Reader(gpu, most * vocabulary * 4),
+          reader: new Reader(gpu, "landing_logits", most * vocabulary * 4),
+          passing: new Reader(
+            gpu,
+            "landing_copies",
+            stage.bytesOf(rows.sinks + rows.window),
+          ),
           sample: await SampleKernel.create(pipelines, {
             logits,
             rows: most,
@@ -190,6 +198,11 @@ export class GpuModel {
     return gpuSlotBytes(this.#shape, this.banks[0]!.rows);
   }
 
+  /** Bytes of a copy of a conversation, for each row that it holds. */
+  get rowBytes(): number {
+    return this.stage.bytesOf(1);
+  }
+
   /** The bank of a slot, and the slot's number in there. */
   place(slot: number): { bank: SlotBank; index: number } {
     const { slots } = this.banks[0]!;
@@ -201,7 +214,7 @@ export class GpuModel {
 
   /**
    * Computes tokens of the first slots of a bank, or of the stage's. No slot changes but in rows that
-   * hold nothing, until {@linkcode commit}.
+   * hold nothing, until {@linkcode commit}; if it fails, those are cleared.
    *
    * @throws {RangeError} if there is no such token
    * @throws {Error} if the device fails
@@ -212,16 +225,22 @@ export class GpuModel {
   ): Promise<ComputedRun> {
     const staged = bank === this.stage;
     const plan = planAppend(bank.rows, lanes, !staged);
-    await this.gpu.checked("run the model", async () => {
-      const { inputs, outputs } = this.#runs.write(bank.rows, lanes, plan);
-      if (staged) this.#copySinksForChunk(lanes[0]!);
-      const caches = bank.bind(lanes.length);
-      await this.#session.run({ ...inputs, ...caches.inputs }, {
-        ...outputs,
-        ...caches.outputs,
+    const run = { bank, lanes, append: plan.append };
+    try {
+      await this.gpu.checked("run the model", async () => {
+        const { inputs, outputs } = this.#runs.write(bank.rows, lanes, plan);
+        if (staged) this.#copySinksForChunk(lanes[0]!);
+        const caches = bank.bind(lanes.length);
+        await this.#session.run({ ...inputs, ...caches.inputs }, {
+          ...outputs,
+          ...caches.outputs,
+        });
       });
-    });
-    return { bank, lanes, append: plan.append };
+      return run;
+    } catch (error) {
+      if (!this.gpu.isLost) this.discard(run);
+      throw error;
+    }
   }
 
   /** Puts the rows of a run into their places. */
@@ -247,9 +266,8 @@ export class GpuModel {
     const encoder = device.createCommandEncoder();
     const refresh: SlotMove[] = [];
     for (const [slot, lane] of lanes.entries()) {
-      if (!lane) continue;
-      bank.clearSpare(encoder, slot, lane);
-      if (bank !== this.stage) {
+      bank.clearSpare(encoder, slot, lane ? heldRows(bank.rows, lane) : 0);
+      if (lane && bank !== this.stage) {
         refresh.push(...this.#copiesForNext(bank, slot, lane));
       }
     }
@@ -263,12 +281,20 @@ export class GpuModel {
     rows: number,
   ): Promise<Float32Array<ArrayBuffer>> {
     const row = this.#source.plan.shape.vocabulary * 4;
-    const part = { offset: first * row, bytes: rows * row };
+    const bytes = rows * row;
     return new Float32Array(
-      await this.gpu.alive(
-        "read logits",
-        () => this.#reader.read(this.#runs.logits, part),
-      ),
+      await this.#reader.read({
+        what: "read logits",
+        bytes,
+        copy: (encoder, landing) =>
+          encoder.copyBufferToBuffer(
+            this.#runs.logits,
+            first * row,
+            landing,
+            0,
+            bytes,
+          ),
+      }),
     );
   }
 
@@ -294,7 +320,11 @@ export class GpuModel {
 
   /** Copies what is kept of the conversation on the stage, on the device. */
   park(held: Held): Packed {
-    return this.#pack(this.stage, 0, held);
+    const packed = this.#claimPacked(held);
+    const { blocks, rows } = packed;
+    const from = this.stage.blocks(0);
+    this.#copy.run(from.map((from, i) => ({ from, to: blocks[i]!, rows })));
+    return packed;
   }
 
   /** Puts a copy into a slot and frees it. */
@@ -306,27 +336,45 @@ export class GpuModel {
     buffer.destroy(); // once the queue is done with it
   }
 
-  /**
-   * Copies what is kept of a slot to the host: for each layer keys, then values, `[heads, rows, width]`.
-   * The copy is of this moment; its bytes come later.
-   */
-  save(
-    slot: number,
-    held: Held,
-  ): { bytes: number; data: Promise<ArrayBuffer> } {
-    const { bank, index } = this.place(slot);
-    const { buffer, bytes } = this.#pack(bank, index, held);
-    const data = this.#reader.take(buffer, bytes)
-      .finally(() => buffer.destroy());
-    data.catch(() => {}); // whoever needs the bytes sees the error
-    return { bytes, data };
+  /** Frees a copy that goes nowhere. */
+  drop({ buffer }: Packed): void {
+    buffer.destroy();
   }
 
-  /** Puts saved bytes into a slot. */
-  restore(slot: number, held: Held, data: ArrayBuffer): void {
-    const packed = this.#claimPacked(held);
-    this.gpu.device.queue.writeBuffer(packed.buffer, 0, data);
-    this.unpark(slot, packed);
+  /**
+   * Copies what is kept of a slot, or of the stage, to the host: for each layer keys, then values,
+   * `[heads, rows, width]`. The copy is of this moment; its bytes come later.
+   */
+  save(slot: number | "stage", held: Held): Promise<ArrayBuffer> {
+    return readOnce(this.gpu, this.#reading(slot, held));
+  }
+
+  /** Likewise, through memory that was claimed beforehand; `null` if that is in use. */
+  saveInPassing(
+    slot: number | "stage",
+    held: Held,
+  ): Promise<ArrayBuffer> | null {
+    if (this.#passing.busy) return null;
+    return this.#passing.read(this.#reading(slot, held));
+  }
+
+  /**
+   * Puts saved bytes into a slot.
+   *
+   * @param given rows of each head in them: at least those that are held
+   * @throws {Error} if the device fails
+   */
+  async restore(
+    slot: number,
+    held: Held,
+    { data, given }: { data: ArrayBuffer; given: number },
+  ): Promise<void> {
+    const { bank, index } = this.place(slot);
+    const rows = heldRows(bank.rows, held);
+    await this.gpu.checked("restore a conversation", () => {
+      bank.write(index, data, { given, rows });
+      bank.move(this.#copiesForNext(bank, index, held));
+    });
   }
 
   /** Frees the device with all that is on it. */
@@ -334,6 +382,7 @@ export class GpuModel {
     for (const bank of [...this.banks, this.stage]) bank.destroy();
     this.#runs.destroy();
     this.#reader.destroy();
+    this.#passing.destroy();
     this.#sample.destroy();
     this.#copy.destroy();
     await this.#session.release();
@@ -388,12 +437,17 @@ export class GpuModel {
     );
   }
 
-  #pack(bank: SlotBank, slot: number, held: Held): Packed {
-    const packed = this.#claimPacked(held);
-    const { blocks, rows } = packed;
-    const from = bank.blocks(slot);
-    this.#copy.run(from.map((from, i) => ({ from, to: blocks[i]!, rows })));
-    return packed;
+  #reading(slot: number | "stage", held: Held): Reading {
+    const { bank, index } = slot === "stage"
+      ? { bank: this.stage, index: 0 }
+      : this.place(slot);
+    const rows = heldRows(bank.rows, held);
+    return {
+      what: "save a conversation",
+      bytes: bank.bytesOf(rows),
+      copy: (encoder, landing) =>
+        bank.copyOut(encoder, { slot: index, rows }, landing),
+    };
   }
 
   #claimPacked(held: Held): Packed {
@@ -402,11 +456,10 @@ export class GpuModel {
     const [{ heads, width }] = tensors as [CacheTensor];
     const elements = heads * rows * width;
     const count = layers * tensors.length;
-    const bytes = count * elements * bytesOf(element);
     const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
     const buffer = this.gpu.buffer("scratch", {
       label: "packed_slot",
-      size: bytes,
+      size: count * elements * bytesOf(element),
       usage: STORAGE | COPY_SRC | COPY_DST,
     });
     const blocks = Array.from({ length: count }, (_, i) => ({
@@ -415,6 +468,6 @@ export class GpuModel {
       rows,
       offset: i * elements,
     }));
-    return { held, buffer, blocks, rows, bytes };
+    return { held, buffer, blocks, rows };
   }
 }

@@ -14,6 +14,8 @@ export interface GpuSize {
   /** Most tokens of a run of one conversation. */
   readonly chunk: number;
   readonly element: Element;
+  /** Tokens after which a conversation is copied to the host at the earliest, so that no more need be computed again. */
+  readonly repeated?: number;
 }
 
 /** Rows that a chunk past capacity may use for copies of the sinks … */

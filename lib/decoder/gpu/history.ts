@@ -7,22 +7,48 @@
  */
 import type { Snapshot } from "../decoder.ts";
 
+/** How a conversation can be computed again. */
+export interface Way {
+  /** Where it begins, with all bytes there; `null` for the first token. */
+  readonly copy: GpuSnapshot | null;
+  /** Tokens since. */
+  readonly tokens: readonly number[];
+}
+
 /** A copy of a cache whose bytes may still be on their way. */
 export interface GpuSnapshot extends Snapshot {
+  /** For each layer keys, then values, `[heads, rows, width]`. */
   readonly data: Promise<ArrayBuffer>;
+  /** Rows of each head in there. */
+  readonly rows: number;
   /** Of the slot it was taken from: rows for sinks and window, and their element type. */
   readonly layout: string;
+  /** What to do if the bytes never arrive; `null` once they are there. */
+  readonly way: Way | null;
+}
+
+/** A copy that can be computed again until its bytes are there. */
+export function snapshotOf(
+  of: Omit<GpuSnapshot, "way"> & { readonly way: Way },
+): GpuSnapshot {
+  const snapshot: Omit<GpuSnapshot, "way"> & { way: Way | null } = { ...of };
+  snapshot.data.then(() => snapshot.way = null, () => {});
+  return snapshot;
 }
 
 /** One conversation's way back. */
 export class History {
   #copy: GpuSnapshot | null;
-  #tokens: number[] = [];
+  #tokens: number[];
   #copying = false;
 
-  /** @param copy where the conversation begins; `null` for a new one */
-  constructor(copy: GpuSnapshot | null) {
+  /**
+   * @param copy where the conversation begins; `null` for a new one
+   * @param tokens since
+   */
+  constructor(copy: GpuSnapshot | null, tokens: readonly number[] = []) {
     this.#copy = copy;
+    this.#tokens = [...tokens];
   }
 
   /** The latest copy. */
@@ -40,6 +66,11 @@ export class History {
     return this.#copying;
   }
 
+  /** The way as it is now, whatever comes. */
+  get way(): Way {
+    return { copy: this.#copy, tokens: [...this.#tokens] };
+  }
+
   append(tokens: readonly number[]): void {
     this.#tokens.push(...tokens);
   }
@@ -50,7 +81,7 @@ export class History {
     if (count >= copied) {
       this.#tokens = this.#tokens.slice(0, count - copied);
     } else {
-      // Rows that the copy has beyond those are written over, or hidden.
+      // Rows that the copy has beyond those are left out when it is put into a slot.
       this.#copy = { ...this.#copy!, seen: count };
       this.#tokens = [];
     }

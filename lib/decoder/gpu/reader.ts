@@ -1,44 +1,52 @@
-/** Reads buffers back from a GPU. @module */
+/** Reads from a GPU. @module */
 import type { Gpu } from "../../engine/gpu.ts";
+import { errorsOf } from "./error_scopes.ts";
 
 const { COPY_DST, MAP_READ } = GPUBufferUsage;
 
-/** A way back to the host, for one reader at a time. */
+/** What is read: copies of it into a buffer, from its beginning on. */
+export interface Reading {
+  /** For the error message, as in "Cannot … on the GPU". */
+  readonly what: string;
+  readonly bytes: number;
+  copy(encoder: GPUCommandEncoder, landing: GPUBuffer): void;
+}
+
+/** A way to the host through memory that was claimed beforehand: for one reading at a time. */
 export class Reader {
   readonly #gpu: Gpu;
   readonly #landing: GPUBuffer;
+  #busy = false;
 
-  /** @param most bytes of one {@linkcode read} at most */
-  constructor(gpu: Gpu, most: number) {
+  /**
+   * @param label of its buffer
+   * @param most bytes of a reading at most
+   */
+  constructor(gpu: Gpu, label: string, most: number) {
     this.#gpu = gpu;
-    this.#landing = this.#claim(most);
+    this.#landing = claim(gpu, label, most);
+  }
+
+  /** Whether a reading is under way. */
+  get busy(): boolean {
+    return this.#busy;
   }
 
   /**
-   * Part of a buffer, through memory that was claimed beforehand.
+   * Reads something as it is now, though its bytes come later.
    *
-   * @throws {Error} if the device is lost
+   * @throws {GpuLostError} if the device is lost
+   * @throws {Error} if it fails otherwise, or another reading is under way
    */
-  async read(
-    buffer: GPUBuffer,
-    { offset, bytes }: { offset: number; bytes: number },
-  ): Promise<ArrayBuffer> {
-    this.#copy(buffer, offset, this.#landing, bytes);
-    return await this.#map(this.#landing, bytes);
-  }
-
-  /**
-   * The first bytes of a buffer, through memory of its own, so that any number can be under way.
-   *
-   * @throws {Error} if the device is lost
-   */
-  async take(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
-    const landing = this.#claim(bytes);
+  async read(reading: Reading): Promise<ArrayBuffer> {
+    if (this.#busy) {
+      throw new Error(`Cannot ${reading.what}: the last one has not ended`);
+    }
+    this.#busy = true;
     try {
-      this.#copy(buffer, 0, landing, bytes);
-      return await this.#map(landing, bytes);
+      return await fetchFrom(this.#gpu, this.#landing, reading);
     } finally {
-      landing.destroy();
+      this.#busy = false;
     }
   }
 
@@ -46,31 +54,58 @@ export class Reader {
   destroy(): void {
     this.#landing.destroy();
   }
+}
 
-  #claim(size: number): GPUBuffer {
-    return this.#gpu.buffer("scratch", {
-      label: "landing",
-      size,
-      usage: COPY_DST | MAP_READ,
+/** Likewise, through memory claimed for this once: any number can be under way. */
+export async function readOnce(
+  gpu: Gpu,
+  reading: Reading,
+): Promise<ArrayBuffer> {
+  let landing: GPUBuffer | null = null;
+  try {
+    return await fetchFrom(
+      gpu,
+      () => landing = claim(gpu, "landing", reading.bytes),
+      reading,
+    );
+  } finally {
+    (landing as GPUBuffer | null)?.destroy();
+  }
+}
+
+function claim(gpu: Gpu, label: string, size: number): GPUBuffer {
+  return gpu.buffer("scratch", {
+    label,
+    size,
+    usage: COPY_DST | MAP_READ,
+  });
+}
+
+async function fetchFrom(
+  gpu: Gpu,
+  place: GPUBuffer | (() => GPUBuffer),
+  { what, bytes, copy }: Reading,
+): Promise<ArrayBuffer> {
+  const { device } = gpu;
+  return await gpu.alive(what, async () => {
+    let landing!: GPUBuffer;
+    const errors = errorsOf(device, () => {
+      landing = typeof place === "function" ? place() : place;
+      const encoder = device.createCommandEncoder();
+      copy(encoder, landing);
+      device.queue.submit([encoder.finish()]);
     });
-  }
-
-  #copy(
-    from: GPUBuffer,
-    offset: number,
-    to: GPUBuffer,
-    bytes: number,
-  ): void {
-    const { device } = this.#gpu;
-    const encoder = device.createCommandEncoder();
-    encoder.copyBufferToBuffer(from, offset, to, 0, bytes);
-    device.queue.submit([encoder.finish()]);
-  }
-
-  async #map(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
-    await buffer.mapAsync(GPUMapMode.READ, 0, bytes);
-    const copy = buffer.getMappedRange(0, bytes).slice(0);
-    buffer.unmap();
-    return copy;
-  }
+    const [mapped] = await Promise.allSettled([
+      landing.mapAsync(GPUMapMode.READ, 0, bytes),
+    ]);
+    const messages = await errors;
+    if (messages.length > 0) {
+      if (mapped.status === "fulfilled") landing.unmap();
+      throw new Error(`Cannot ${what} on the GPU: ${messages.join("; ")}`);
+    }
+    if (mapped.status === "rejected") throw mapped.reason;
+    const data = landing.getMappedRange(0, bytes).slice(0);
+    landing.unmap();
+    return data;
+  });
 }

@@ -4,14 +4,8 @@
  *
  * @module
  */
-import {
-  type GpuRows,
-  heldRows,
-  type Move,
-  rowCount,
-} from "../../cache/gpu_rows.ts";
+import { type GpuRows, type Move, rowCount } from "../../cache/gpu_rows.ts";
 import type { CacheTensor } from "../../cache/layout.ts";
-import type { Held } from "../../cache/sink_window.ts";
 import type { Gpu, Purpose } from "../../engine/gpu.ts";
 import type { GpuGraph, GpuTensor } from "../../engine/gpu_session.ts";
 import { writtenTensor } from "../../graph/attention/fused_grouped_query.ts";
@@ -40,6 +34,7 @@ export interface SlotMove extends Move {
 export class SlotBank {
   readonly rows: GpuRows;
   readonly slots: number;
+  readonly #gpu: Gpu;
   readonly #shape: BankShape;
   readonly #session: GpuGraph;
   /** By layer: keys, values; `[slots, heads, rows, width]` each. */
@@ -52,10 +47,17 @@ export class SlotBank {
   >();
 
   private constructor(
-    of: { shape: BankShape; session: GpuGraph; rows: GpuRows; slots: number },
+    of: {
+      gpu: Gpu;
+      shape: BankShape;
+      session: GpuGraph;
+      rows: GpuRows;
+      slots: number;
+    },
     buffers: readonly (readonly GPUBuffer[])[],
     write: RingWrite,
   ) {
+    this.#gpu = of.gpu;
     this.rows = of.rows;
     this.slots = of.slots;
     this.#shape = of.shape;
@@ -100,7 +102,7 @@ export class SlotBank {
       most: of.moves,
       angles: of.moves,
     });
-    return new SlotBank({ ...of, shape, session: on.session }, buffers, write);
+    return new SlotBank({ ...of, ...on, shape }, buffers, write);
   }
 
   /** The caches of the first `slots` slots, as inputs and as outputs. */
@@ -149,20 +151,47 @@ export class SlotBank {
     }));
   }
 
+  /** Bytes of the first `rows` rows of all heads of a slot. */
+  bytesOf(rows: number): number {
+    const { layers, tensors } = this.#shape;
+    const [{ heads }] = tensors as [CacheTensor];
+    return layers * tensors.length * heads * rows * this.#rowBytes;
+  }
+
+  /** Copies the first rows of all heads of a slot into a buffer, one behind the other. */
+  copyOut(
+    encoder: GPUCommandEncoder,
+    { slot, rows }: { slot: number; rows: number },
+    to: GPUBuffer,
+  ): void {
+    const bytes = rows * this.#rowBytes;
+    for (const [i, { buffer, offset }] of this.#heads(slot).entries()) {
+      encoder.copyBufferToBuffer(buffer, offset, to, i * bytes, bytes);
+    }
+  }
+
+  /** Writes the first `rows` rows of all heads of a slot from data that has `given` rows of each. */
+  write(
+    slot: number,
+    data: ArrayBuffer,
+    { given, rows }: { given: number; rows: number },
+  ): void {
+    const { queue } = this.#gpu.device;
+    const row = this.#rowBytes;
+    for (const [i, { buffer, offset }] of this.#heads(slot).entries()) {
+      queue.writeBuffer(buffer, offset, data, i * given * row, rows * row);
+    }
+  }
+
   /**
-   * Zeroes all rows of a slot but those that are kept: whatever a failed run wrote there, hidden or not,
+   * Zeroes all rows of a slot but the first `kept`: whatever a failed run wrote there, hidden or not,
    * must not be multiplied by anything.
    */
-  clearSpare(encoder: GPUCommandEncoder, slot: number, held: Held): void {
-    const [{ heads, width }] = this.#shape.tensors as [CacheTensor];
-    const row = width * bytesOf(this.#shape.element);
-    const all = rowCount(this.rows);
-    const kept = heldRows(this.rows, held);
-    for (const buffer of this.#buffers.flat()) {
-      for (let head = 0; head < heads; head++) {
-        const start = ((slot * heads + head) * all + kept) * row;
-        encoder.clearBuffer(buffer, start, (all - kept) * row);
-      }
+  clearSpare(encoder: GPUCommandEncoder, slot: number, kept: number): void {
+    const row = this.#rowBytes;
+    const rows = rowCount(this.rows) - kept;
+    for (const { buffer, offset } of this.#heads(slot)) {
+      encoder.clearBuffer(buffer, offset + kept * row, rows * row);
     }
   }
 
@@ -170,5 +199,22 @@ export class SlotBank {
   destroy(): void {
     this.#write.destroy();
     for (const buffer of this.#buffers.flat()) buffer.destroy();
+  }
+
+  get #rowBytes(): number {
+    const [{ width }] = this.#shape.tensors as [CacheTensor];
+    return width * bytesOf(this.#shape.element);
+  }
+
+  /** Where the heads of a slot begin: for each layer those of the keys, then of the values. */
+  #heads(slot: number): { buffer: GPUBuffer; offset: number }[] {
+    const [{ heads }] = this.#shape.tensors as [CacheTensor];
+    const bytes = rowCount(this.rows) * this.#rowBytes;
+    return this.#buffers.flat().flatMap((buffer) =>
+      Array.from({ length: heads }, (_, head) => ({
+        buffer,
+        offset: (slot * heads + head) * bytes,
+      }))
+    );
   }
 }

@@ -1,0 +1,118 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { SinkWindow } from "../../lib/cache/sink_window.ts";
+import { SlotBook } from "../../lib/decoder/slot_book.ts";
+
+const POLICY = new SinkWindow(2, 6);
+
+/** Two slots with room for 2 sinks and a window of 6; a chunk may have what is left of 10 tokens, at least 1. */
+function book(): SlotBook {
+  return new SlotBook({
+    slots: 2,
+    room: { sinks: 2, window: 6 },
+    limit: ({ seen }) => Math.max(1, 10 - seen),
+  });
+}
+
+function chunk(slot: number, tokens: number, logits = 0) {
+  return { slot, tokens: Array<number>(tokens).fill(0), logits };
+}
+
+Deno.test("slots: each counts its own conversation's tokens, until another is put there", () => {
+  const slots = book();
+  assertEquals([slots.at(0), slots.at(1)], [null, null]);
+  slots.put(0, { policy: POLICY, seen: 0 });
+  slots.put(1, { policy: POLICY, seen: 7 });
+  slots.append(0, 3);
+  slots.append(0, 1);
+  slots.append(1, 100);
+  assertEquals(slots.opened(0), { policy: POLICY, seen: 4 });
+  assertEquals(slots.at(1), { policy: POLICY, seen: 107 });
+  const other = new SinkWindow(0, 1);
+  slots.put(1, { policy: other, seen: 0 });
+  assertEquals(slots.at(1), { policy: other, seen: 0 });
+  assertEquals(slots.at(0)!.seen, 4);
+});
+
+Deno.test("slots: what is not there or not open is refused", () => {
+  const slots = book();
+  for (const slot of [2, -1, 0.5, NaN]) {
+    const message = `Cannot use slot ${slot}: there are 2`;
+    const held = { policy: POLICY, seen: 0 };
+    for (
+      const use of [
+        () => slots.at(slot),
+        () => slots.opened(slot),
+        () => slots.put(slot, held),
+        () => slots.append(slot, 1),
+        () => slots.rewind(slot, 0),
+        () => slots.limit(slot),
+        () => slots.check([chunk(slot, 1)]),
+      ]
+    ) assertThrows(use, RangeError, message);
+  }
+  const message = "Cannot use slot 1: it is not open";
+  assertThrows(() => slots.opened(1), RangeError, message);
+  assertThrows(() => slots.append(1, 1), RangeError, message);
+  assertThrows(() => slots.limit(1), RangeError, message);
+  assertThrows(() => slots.check([chunk(1, 1)]), RangeError, message);
+  assertThrows(() => slots.rewind(1, 0), RangeError, "Cannot rewind slot 1");
+});
+
+Deno.test("slots: a policy that needs more rows than a slot has is refused, and the slot is as it was", () => {
+  const slots = book();
+  slots.put(0, { policy: POLICY, seen: 5 });
+  for (const [sinks, window] of [[3, 6], [2, 7], [3, 7]] as const) {
+    const policy = new SinkWindow(sinks, window);
+    const message =
+      `Cannot keep ${sinks} sinks and a window of ${window} tokens: a slot has room for 2 and 6`;
+    assertThrows(() => slots.checkRoom(policy), RangeError, message);
+    assertThrows(() => slots.put(0, { policy, seen: 0 }), RangeError, message);
+    assertEquals(slots.at(0), { policy: POLICY, seen: 5 });
+  }
+  slots.checkRoom(POLICY);
+  slots.checkRoom(new SinkWindow(0, 1));
+});
+
+Deno.test("slots: a conversation is rewound while nothing of it was overwritten, and only backwards", () => {
+  const counts = fc.oneof(
+    fc.integer({ min: -2, max: 40 }),
+    fc.constantFrom(0.5, NaN, Infinity),
+  );
+  fc.assert(fc.property(fc.nat(20), counts, (seen, count) => {
+    const slots = book();
+    slots.put(0, { policy: POLICY, seen });
+    const backwards = Number.isInteger(count) && count >= 0 && count <= seen;
+    if (backwards && (seen <= 8 || count === seen)) {
+      slots.rewind(0, count);
+      assertEquals(slots.at(0), { policy: POLICY, seen: count });
+    } else {
+      const message =
+        `Cannot rewind slot 0 to ${count} tokens: it has seen ${seen} and keeps all of them only up to 8`;
+      assertThrows(() => slots.rewind(0, count), RangeError, message);
+      assertEquals(slots.at(0), { policy: POLICY, seen });
+    }
+  }));
+});
+
+Deno.test("slots: a chunk has as many tokens as its slot's conversation allows", () => {
+  const slots = book();
+  slots.put(0, { policy: POLICY, seen: 0 });
+  slots.put(1, { policy: POLICY, seen: 7 });
+  assertEquals([slots.limit(0), slots.limit(1)], [10, 3]);
+  slots.check([]);
+  slots.check([chunk(1, 3), chunk(0, 10, 10)]);
+  slots.check([chunk(0, 1, 1)]);
+  const refused = (message: string, ...chunks: ReturnType<typeof chunk>[]) =>
+    assertThrows(() => slots.check(chunks), RangeError, message);
+  refused("Cannot append 0 tokens to slot 0: 1 to 10 fit one run", chunk(0, 0));
+  refused("Cannot append 11 tokens to slot 0", chunk(0, 11));
+  refused("Cannot append 4 tokens to slot 1: 1 to 3", chunk(0, 1), chunk(1, 4));
+  refused("Cannot append to slot 0 twice", chunk(0, 1), chunk(0, 2));
+  for (const logits of [-1, 3, 0.5, NaN]) {
+    refused(
+      `Cannot give logits of ${logits} tokens of 2`,
+      chunk(0, 2, logits),
+    );
+  }
+});
