@@ -15,7 +15,7 @@ import type { ModelFamily } from "./model_family.ts";
 import { addTransformer } from "./transformer.ts";
 
 /** Raise it whenever the same file gives another graph. */
-export const CONVERTER_VERSION = 9;
+export const CONVERTER_VERSION = 10;
 
 const FAMILIES: readonly ModelFamily[] = [LLAMA];
 const GRAPH = "graph.onnx";
@@ -111,7 +111,11 @@ async function convert(
   directory: string,
 ): Promise<void> {
   using output = await Deno.create(join(directory, WEIGHTS));
-  const builder = new GraphBuilder("decoder", new FileWeights(output));
+  const builder = new GraphBuilder(
+    "decoder",
+    new FileWeights(output),
+    plan.attention.floats,
+  );
   await addTransformer(builder, { file, ...plan }, {
     attention: plan.attention,
     linear: lowering,

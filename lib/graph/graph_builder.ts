@@ -31,6 +31,9 @@ export const ELEMENT_TYPES = {
 /** An element type that our graphs use. */
 export type ElementType = keyof typeof ELEMENT_TYPES;
 
+/** An element type that a graph computes in. */
+export type FloatType = "float32" | "float16";
+
 /** A dimension: a size, or the name of one that a run decides. */
 export type Dimension = number | string;
 
@@ -58,6 +61,8 @@ const ONNX_OPSET = 21n;
 
 /** Builds one graph; names of values are chosen by the caller and must be unique. */
 export class GraphBuilder {
+  /** The type of all floats: those given in f32 are rounded to it. */
+  readonly floats: FloatType;
   readonly #name: string;
   readonly #weights: WeightWriter;
   readonly #nodes: NodeProto[] = [];
@@ -65,7 +70,12 @@ export class GraphBuilder {
   readonly #inputs: ValueInfoProto[] = [];
   readonly #outputs: ValueInfoProto[] = [];
 
-  constructor(name: string, weights: WeightWriter) {
+  constructor(
+    name: string,
+    weights: WeightWriter,
+    floats: FloatType = "float32",
+  ) {
+    this.floats = floats;
     this.#name = name;
     this.#weights = weights;
   }
@@ -88,12 +98,9 @@ export class GraphBuilder {
     shape = [data.length],
   ): string {
     if (!this.#initializers.has(name)) {
-      const type = data instanceof Float32Array ? "float32" : "int64";
-      const rawData = new Uint8Array(
-        data.buffer,
-        data.byteOffset,
-        data.byteLength,
-      ).slice();
+      const float = data instanceof Float32Array;
+      const type = float ? this.floats : "int64";
+      const rawData = bytesOf(float ? this.#rounded(data) : data).slice();
       this.#initializers.set(name, tensor(name, type, shape, { rawData }));
     }
     return name;
@@ -110,9 +117,10 @@ export class GraphBuilder {
     data: Float32Array | Uint8Array,
     shape: readonly number[],
   ): Promise<string> {
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const float = data instanceof Float32Array;
+    const type = float ? this.floats : "uint8";
+    const bytes = bytesOf(float ? this.#rounded(data) : data);
     const offset = await this.#weights.append(bytes);
-    const type = data instanceof Float32Array ? "float32" : "uint8";
     this.#initializers.set(
       name,
       tensor(name, type, shape, {
@@ -169,6 +177,10 @@ export class GraphBuilder {
     return this.#nodes.length;
   }
 
+  #rounded(data: Float32Array): Float32Array | Float16Array {
+    return this.floats === "float16" ? new Float16Array(data) : data;
+  }
+
   /** The finished graph, serialised. */
   finish(): Uint8Array<ArrayBuffer> {
     const graph = create(GraphProtoSchema, {
@@ -191,6 +203,12 @@ export class GraphBuilder {
       }),
     );
   }
+}
+
+function bytesOf(
+  { buffer, byteOffset, byteLength }: ArrayBufferView,
+): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 }
 
 function valueInfo(

@@ -27,7 +27,10 @@ export async function addTransformer(
 ): Promise<void> {
   const { file, family, shape } = source;
   const { hidden } = shape;
-  const stream = graph.input("embeddings", "float32", ["all", hidden]);
+  const stream = graph.input("embeddings", graph.floats, [
+    "all",
+    hidden,
+  ]);
   lowering.attention.declareInputs(graph);
   graph.input("logit_tokens", "int64", ["tokens"]);
 
@@ -46,8 +49,10 @@ export async function addTransformer(
   const wanted = graph.node("Gather", "wanted", [normed, "logit_tokens"], {
     attributes: { axis: 0 },
   });
-  const logits = await linear(graph, lowering.linear, wanted, "logits", [head]);
-  graph.output(logits, "float32", ["tokens", shape.vocabulary]);
+  const scores = graph.floats === "float32" ? "logits" : "scores";
+  await linear(graph, lowering.linear, wanted, scores, [head]);
+  if (scores !== "logits") graph.cast("logits", scores, "float32");
+  graph.output("logits", "float32", ["tokens", shape.vocabulary]);
   for (const [name, parts] of rows) {
     graph.node("Concat", name, parts, { attributes: { axis: 1 } });
     graph.output(name, "float32", ["batch", `${name}_heads`, "chunk", "width"]);

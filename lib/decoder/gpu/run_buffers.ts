@@ -79,7 +79,7 @@ export class RunBuffers {
     this.#angleRows = Math.max(...rows);
     const angleBytes = this.#angleRows * angles.half * bytes;
     const masks = Math.max(steps.lanes * rows[0], chunk.tokens * rows[1]);
-    this.#embeddings = buffer("embeddings", this.most * shape.hidden * 4);
+    this.#embeddings = buffer("embeddings", this.most * shape.hidden * bytes);
     this.#cos = buffer("cos", angleBytes);
     this.#sin = buffer("sin", angleBytes);
     this.#mask = buffer("mask", Math.ceil(masks * bytes / 4) * 4);
@@ -133,7 +133,7 @@ export class RunBuffers {
     const elements = (values: Float32Array<ArrayBuffer>) =>
       element === "f16" ? halves(values) : values;
     const firstAngle = append * angles.half * bytesOf(element);
-    queue.writeBuffer(this.#embeddings, 0, vectors);
+    queue.writeBuffer(this.#embeddings, 0, elements(vectors));
     queue.writeBuffer(this.#cos, firstAngle, elements(cos));
     queue.writeBuffer(this.#sin, firstAngle, elements(sin));
     queue.writeBuffer(this.#mask, 0, elements(mask));
@@ -145,7 +145,7 @@ export class RunBuffers {
     const angleDims = [this.#angleRows, angles.half];
     return {
       inputs: {
-        embeddings: session.tensor(this.#embeddings, "float32", [
+        embeddings: session.tensor(this.#embeddings, type, [
           batch * count,
           shape.hidden,
         ]),

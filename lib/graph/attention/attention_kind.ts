@@ -5,12 +5,14 @@
  * @module
  */
 import type { CacheTensor } from "../../cache/layout.ts";
-import type { GraphBuilder } from "../graph_builder.ts";
+import type { FloatType, GraphBuilder } from "../graph_builder.ts";
 
 /** An attention kind. */
 export interface AttentionKind {
   /** Part of a converted graph's name: kinds that give other graphs have other names. */
   readonly name: string;
+  /** What the cache's rows hold, and the graph computes in. */
+  readonly floats: FloatType;
   /** The tensors one layer's cache is made of. */
   readonly tensors: readonly CacheTensor[];
   /** Declares the graph inputs that all layers read beside their own projections. */

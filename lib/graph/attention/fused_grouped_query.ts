@@ -13,8 +13,8 @@
 import type { CacheTensor } from "../../cache/layout.ts";
 import type { DecoderShape } from "../decoder_shape.ts";
 import {
-  type ElementType,
   float,
+  type FloatType,
   type GraphBuilder,
   MICROSOFT,
 } from "../graph_builder.ts";
@@ -44,15 +44,15 @@ export function writtenTensor(tensor: string, layer: number): string {
 /** Attention of `heads` queries over `kvHeads` keys and values; scores arrive scaled. */
 export class FusedGroupedQueryAttention implements AttentionKind {
   readonly name: string;
+  readonly floats: FloatType;
   readonly tensors: readonly CacheTensor[];
   readonly #shape: DecoderShape;
-  readonly #element: "float32" | "float16";
 
   /**
-   * @param element type of the cache's rows; the rest of the graph is f32
+   * @param floats type of the cache's rows, and of all that the graph computes
    * @throws {TypeError} if the operator does not take heads of that size
    */
-  constructor(shape: DecoderShape, element: "float32" | "float16") {
+  constructor(shape: DecoderShape, floats: FloatType) {
     const { headDim, kvHeads } = shape;
     if (headDim % 16 !== 0) {
       throw new TypeError(
@@ -61,8 +61,8 @@ export class FusedGroupedQueryAttention implements AttentionKind {
       );
     }
     this.#shape = shape;
-    this.#element = element;
-    this.name = element;
+    this.floats = floats;
+    this.name = floats;
     const row = { heads: kvHeads, width: headDim, sinks: true, block: 0 };
     this.tensors = ["keys", "values"].map((name) => ({
       ...row,
@@ -73,7 +73,7 @@ export class FusedGroupedQueryAttention implements AttentionKind {
 
   declareInputs(graph: GraphBuilder): void {
     const half = this.#shape.headDim / 2;
-    const element: ElementType = this.#element;
+    const element = this.floats;
     graph.input(FUSED_CONTEXT.lengths, "int32", ["batch"]);
     graph.input(FUSED_CONTEXT.total, "int32", []);
     graph.input(FUSED_CONTEXT.cos, element, ["angles", half]);
@@ -90,7 +90,7 @@ export class FusedGroupedQueryAttention implements AttentionKind {
     const { heads, kvHeads, headDim } = this.#shape;
     const at = (name: string) => `layer${layer}.${name}`;
     const past = this.tensors.map(({ name }) =>
-      graph.input(`${name}_${layer}`, this.#element, [
+      graph.input(`${name}_${layer}`, this.floats, [
         "batch",
         kvHeads,
         "rows",
@@ -104,7 +104,7 @@ export class FusedGroupedQueryAttention implements AttentionKind {
     ]);
     const attended = at("attended");
     graph.nodes("GroupQueryAttention", [attended, ...written], [
-      this.#cast(graph, at("packed.rows"), packed, this.#element),
+      packed,
       "",
       "",
       ...past,
@@ -124,22 +124,12 @@ export class FusedGroupedQueryAttention implements AttentionKind {
       },
     });
     for (const name of written) {
-      graph.output(name, this.#element, ["batch", kvHeads, "rows", headDim]);
+      graph.output(name, this.floats, ["batch", kvHeads, "rows", headDim]);
     }
     const output = graph.node("Reshape", at("attention"), [
-      this.#cast(graph, at("attended.f32"), attended, "float32"),
+      attended,
       graph.int64("flat_heads", [-1, heads * headDim]),
     ]);
     return { output, rows: {} };
-  }
-
-  #cast(
-    graph: GraphBuilder,
-    name: string,
-    x: string,
-    to: "float32" | "float16",
-  ): string {
-    if (this.#element === "float32") return x;
-    return graph.cast(name, x, to);
   }
 }

@@ -35,6 +35,7 @@ export const CONTEXT = {
 /** Attention of `heads` queries over `kvHeads` keys and values; scores arrive scaled. */
 export class GroupedQueryAttention implements AttentionKind {
   readonly name: string;
+  readonly floats = "float32";
   readonly tensors: readonly CacheTensor[];
   readonly #shape: DecoderShape;
 
