@@ -85,7 +85,7 @@ export interface AppendPlan {
  * Where a run of some slots, side by side, appends. Neighbours append at different rows, as the
  * angles of their tokens are looked up by row.
  *
- * @param lanes by slot, `null` for a slot without a conversation; all that do not idle have as many tokens
+ * @param lanes by slot, `null` for a slot without a conversation; one token each, or several of a single slot
  * @param ready whether each slot's copies for its next token are kept there, and must not be overwritten
  */
 export function planAppend(
@@ -113,8 +113,8 @@ export function planAppend(
 /**
  * Fills the mask of one conversation's tokens.
  *
- * @param mask `[count, total]`, filled whole
- * @param append row at which its first new row is written
+ * @param mask `[count, total]`, filled whole: 0 where a query sees, {@linkcode HIDDEN} elsewhere
+ * @param append row at which its own first new row is written
  */
 export function fillGpuMask(
   mask: Float32Array,

@@ -60,7 +60,7 @@ export class SlotBook {
   /**
    * Forgets all but the first `count` tokens.
    *
-   * @throws {RangeError} if some of the first `count` tokens' window has been overwritten.
+   * @throws {RangeError} if there are not as many, or some of their window has been overwritten.
    */
   rewind(slot: number, count: number): void {
     const held = this.at(slot);

@@ -36,7 +36,7 @@ async function fused(
 ): Promise<string | null> {
   if (lowering.kind !== "dispatches") return null;
   const [gateBlocks, upBlocks] = [gate, up].map((matrix) =>
-    loweredBlocks(lowering, matrix)
+    loweredBlocks(lowering, matrix, graph.floats)
   );
   if (!gateBlocks || !upBlocks || gateBlocks.offset || upBlocks.offset) {
     return null;

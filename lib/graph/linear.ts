@@ -12,7 +12,11 @@
  */
 import type { AffineBlocks } from "../weights/affine_blocks.ts";
 import { toSymmetricBlocks } from "../weights/symmetric_blocks.ts";
-import { type GraphBuilder, MICROSOFT } from "./graph_builder.ts";
+import {
+  type FloatType,
+  type GraphBuilder,
+  MICROSOFT,
+} from "./graph_builder.ts";
 import { type Matrix, matrixBlocks, matrixTransposed } from "./matrix.ts";
 
 /** How matrix products are lowered. */
@@ -41,7 +45,7 @@ export async function linear(
   name: string,
   matrices: readonly Matrix[],
 ): Promise<string> {
-  const parts = matrices.map((matrix) => form(lowering, matrix));
+  const parts = matrices.map((matrix) => form(graph, lowering, matrix));
   const sums = new BlockSums(graph, x, parts[0]!.cols);
   const groups = groupRuns(parts);
   if (groups.length === 1) {
@@ -74,9 +78,13 @@ interface Part {
   data: { blocks: AffineBlocks } | { matrix: Matrix };
 }
 
-function form(lowering: LinearLowering, matrix: Matrix): Part {
+function form(
+  graph: GraphBuilder,
+  lowering: LinearLowering,
+  matrix: Matrix,
+): Part {
   const { rows, cols } = matrix;
-  const blocks = loweredBlocks(lowering, matrix);
+  const blocks = loweredBlocks(lowering, matrix, graph.floats);
   return blocks
     ? {
       rows,
@@ -87,16 +95,18 @@ function form(lowering: LinearLowering, matrix: Matrix): Part {
     : { rows, cols, key: "dense", data: { matrix } };
 }
 
-/** The blocks in which a matrix goes into the graph; `null` if it goes as f32. */
+/** The blocks in which a matrix goes into a graph that computes in `floats`; `null` if it goes as such. */
 export function loweredBlocks(
   lowering: LinearLowering,
   matrix: Matrix,
+  floats: FloatType = "float32",
 ): AffineBlocks | null {
   if (lowering.kind === "dense") return null;
   const blocks = matrixBlocks(matrix);
   const small = matrix.rows * matrix.cols < SMALL_MATRIX;
   if (!blocks || lowering.kind !== "dispatches" || !small) return blocks;
-  const symmetric = toSymmetricBlocks(blocks);
+  const rounded = floats === "float16" ? Math.f16round : Math.fround;
+  const symmetric = toSymmetricBlocks(blocks, rounded);
   return symmetric.error < GRID_ERROR ? symmetric.blocks : blocks;
 }
 

@@ -27,6 +27,8 @@ export interface SymmetricBlocks {
  * All weights of a block are moved alike, unless its offset is over some 120 times its scale. The error
  * is about 0.003 for Q4_1 of trained weights, and grows with the offsets.
  *
+ * @param rounded how scales will be rounded, which counts as an error; by default to f32
+ *
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
@@ -41,7 +43,10 @@ export interface SymmetricBlocks {
  * assertEquals(error < 1e-6, true);
  * ```
  */
-export function toSymmetricBlocks(from: AffineBlocks): SymmetricBlocks {
+export function toSymmetricBlocks(
+  from: AffineBlocks,
+  rounded: (scale: number) => number = Math.fround,
+): SymmetricBlocks {
   const { bits, blockSize, center, q, scale, offset } = from;
   if (!offset) return { blocks: from, error: 0 };
   const wide = bits === 8 ? q : unpackNibbles(q);
@@ -57,13 +62,13 @@ export function toSymmetricBlocks(from: AffineBlocks): SymmetricBlocks {
       d,
       m,
     );
-    scales[block] = size;
+    scales[block] = rounded(size);
     for (let i = at; i < at + blockSize; i++) {
       const level = Math.round(step * (wide[i]! - center) + shift);
       result[i] = 128 + level;
       const weight = d * (wide[i]! - center) + m;
       weights += weight ** 2;
-      errors += (size * level - weight) ** 2;
+      errors += (scales[block]! * level - weight) ** 2;
     }
   }
   const blocks: AffineBlocks = {

@@ -9,6 +9,7 @@ export const LOSS_MOMENTS = [
   "summary",
   "copy",
   "save",
+  "saved",
   "restore",
 ] as const;
 

@@ -77,6 +77,11 @@ Deno.test("sizes on a GPU: a memory holds as many slots as fit with their spare 
 Deno.test("sizes on a GPU: a memory without room for one slot is refused, and the message says what one takes", () => {
   const each = 30 * 2 * 3 * 64 * 4 * (4 + 1020 + 4 + 1);
   assertEquals(slotsIn(each, SIZE, plan()), 1);
+  const two = 2 * 30 * 2 * 3 * 64 * 4 * (4 + 1020 + 4 + 2);
+  assertEquals([two - 1, two].map((bytes) => slotsIn(bytes, SIZE, plan())), [
+    1,
+    2,
+  ]);
   const message = `Cannot keep a conversation in ${each - 1} bytes ` +
     `(EVERSTREAM_MEMORY): 4 sinks and a window of 1020 tokens take ${each}. ` +
     "Give at least that, or make EVERSTREAM_WINDOW smaller";

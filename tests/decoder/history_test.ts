@@ -1,7 +1,11 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { SinkWindow } from "../../lib/cache/sink_window.ts";
-import { type GpuSnapshot, History } from "../../lib/decoder/gpu/history.ts";
+import {
+  type GpuSnapshot,
+  History,
+  snapshotOf,
+} from "../../lib/decoder/gpu/history.ts";
 
 const POLICY = new SinkWindow(2, 6);
 
@@ -12,8 +16,10 @@ function copyAfter(seen: number) {
     policy: POLICY,
     seen,
     bytes: 8,
+    rows: 8,
     layout: "any",
     data: promise,
+    way: null,
   };
   return {
     copy,
@@ -97,6 +103,33 @@ Deno.test("a conversation's way back: a copy of tokens that were taken back mean
       copying: false,
     });
   }
+});
+
+Deno.test("a conversation's way back: a copy keeps the way to it as it was, until its bytes are there", async () => {
+  for (const fate of ["arrive", "fail"] as const) {
+    const history = new History(copyAfter(2).copy);
+    history.append([3, 4]);
+    const later = copyAfter(4);
+    const { way } = history;
+    const snapshot = snapshotOf({ ...later.copy, way });
+    history.append([5]);
+    history.rewind(3);
+    assertEquals(snapshot.way!.copy, history.copy);
+    assertEquals(snapshot.way!.tokens, [3, 4]);
+    later[fate]();
+    await snapshot.data.catch(() => {});
+    assertEquals(snapshot.way, fate === "arrive" ? null : way);
+    assertEquals([snapshot.seen, snapshot.rows], [4, 8]);
+  }
+});
+
+Deno.test("a conversation's way back: it may begin with a copy and tokens, which stay the caller's", () => {
+  const { copy } = copyAfter(2);
+  const tokens = [3, 4];
+  const history = new History(copy, tokens);
+  history.append([5]);
+  assertEquals(stateOf(history).tokens, [3, 4, 5]);
+  assertEquals(tokens, [3, 4]);
 });
 
 Deno.test("a conversation's way back: whatever is appended, taken back and copied, copy and tokens make up the conversation", async () => {

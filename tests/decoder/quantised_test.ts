@@ -52,6 +52,12 @@ const QUANTISED: Record<string, Partial<SmallModelOptions>> = {
     tied: true,
     types: { ...all("Q5_K"), embedding: "Q5_K" },
   },
+  "Q6_K everywhere": {
+    hidden: 256,
+    headDim: 64,
+    feedForward: 256,
+    types: { ...all("Q6_K"), head: "Q6_K", embedding: "Q6_K" },
+  },
   "Q8_0 query, F32 key, Q4_1 value, Q4_1 head": {
     types: {
       query: "Q8_0",
@@ -64,7 +70,7 @@ const QUANTISED: Record<string, Partial<SmallModelOptions>> = {
 };
 
 function all(
-  type: "Q4_0" | "Q4_1" | "Q4_K" | "Q5_K",
+  type: "Q4_0" | "Q4_1" | "Q4_K" | "Q5_K" | "Q6_K",
 ): SmallModelOptions["types"] {
   return {
     query: type,

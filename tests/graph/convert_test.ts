@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fromBinary } from "@bufbuild/protobuf";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import type { AttentionKind } from "../../lib/graph/attention/attention_kind.ts";
+import { FusedGroupedQueryAttention } from "../../lib/graph/attention/fused_grouped_query.ts";
 import { GroupedQueryAttention } from "../../lib/graph/attention/grouped_query.ts";
 import type { DecoderShape } from "../../lib/graph/decoder_shape.ts";
 import {
@@ -22,17 +24,20 @@ import { type GgufSpec, writeGguf } from "../weights/gguf_writer.ts";
 
 const DENSE: LinearLowering = { kind: "dense" };
 
-function attention(shape: DecoderShape): GroupedQueryAttention {
+function attention(shape: DecoderShape): AttentionKind {
   return new GroupedQueryAttention(shape, 2);
 }
 
 async function convert(
   model: SmallModel,
-  lowering = DENSE,
-  sha256 = model.sha256,
+  { lowering = DENSE, sha256 = model.sha256, kind = attention }: {
+    lowering?: LinearLowering;
+    sha256?: string;
+    kind?: (shape: DecoderShape) => AttentionKind;
+  } = {},
 ) {
   using file = await openGguf(model.path);
-  const plan = await planDecoder(file, attention);
+  const plan = await planDecoder(file, kind);
   return await openDecoderGraph(
     { file, plan, sha256 },
     lowering,
@@ -77,12 +82,30 @@ Deno.test("a graph is converted once for each file and lowering", async () => {
   );
 
   const others = [
-    await convert(model, { kind: "blocks", accuracyLevel: 4 }),
-    await convert(model, { kind: "blocks", accuracyLevel: 0 }),
-    await convert(model, DENSE, "6".repeat(64)),
+    await convert(model, { lowering: { kind: "blocks", accuracyLevel: 4 } }),
+    await convert(model, { lowering: { kind: "blocks", accuracyLevel: 0 } }),
+    await convert(model, { sha256: "6".repeat(64) }),
   ];
   assertEquals(new Set([first, ...others].map(({ graph }) => graph)).size, 4);
   assertEquals(await times(), [1_000_000, 1_000_000]);
+});
+
+Deno.test("fused attention over f32, over f16, and attention over blocks are graphs of their own", async () => {
+  await using model = await writeSmallModel();
+  const kinds = [
+    attention,
+    (shape: DecoderShape) => new FusedGroupedQueryAttention(shape, "float32"),
+    (shape: DecoderShape) => new FusedGroupedQueryAttention(shape, "float16"),
+  ];
+  const dispatches = { kind: "dispatches" } as const;
+  const directories = new Set<string>();
+  for (const kind of kinds) {
+    for (const lowering of [dispatches, DENSE]) {
+      const { graph } = await convert(model, { lowering, kind });
+      directories.add(dirname(graph));
+    }
+  }
+  assertEquals(directories.size, 6);
 });
 
 Deno.test("two conversions at once give one graph", async () => {
@@ -99,7 +122,7 @@ Deno.test("weights lie aligned, inside the file, and over one another nowhere", 
       types: "vocabulary" in odd ? { value: "Q4_1", head: "Q8_0" } : {},
     });
     await checkWeights(
-      await convert(model, { kind: "blocks", accuracyLevel: 4 }),
+      await convert(model, { lowering: { kind: "blocks", accuracyLevel: 4 } }),
     );
   }
 });

@@ -1,19 +1,30 @@
 import { assert, assertEquals } from "@std/assert";
 import { GraphBuilder } from "../../lib/graph/graph_builder.ts";
-import { linear, type LinearLowering } from "../../lib/graph/linear.ts";
-import { type Matrix, reorderRows } from "../../lib/graph/matrix.ts";
+import {
+  linear,
+  type LinearLowering,
+  loweredBlocks,
+} from "../../lib/graph/linear.ts";
+import {
+  type Matrix,
+  matrixBlocks,
+  reorderRows,
+} from "../../lib/graph/matrix.ts";
 import { dequantize } from "../../lib/weights/dequantize.ts";
 import {
   GGML_TYPE_NAMES,
   type GgmlTypeName,
 } from "../../lib/weights/ggml_types.ts";
+import { toSymmetricBlocks } from "../../lib/weights/symmetric_blocks.ts";
 import { mulberry32 } from "../reference/small_model.ts";
+import { farBlocks, normalBlocks } from "../weights/normal_blocks.ts";
 import { randomBlocks } from "../weights/random_blocks.ts";
 import { MemoryWeights, runGraph } from "./tiny_graph.ts";
 
 const COLS = 256;
 const TOKENS = 3;
 const BLOCKS: LinearLowering = { kind: "blocks", accuracyLevel: 0 };
+const DISPATCHES: LinearLowering = { kind: "dispatches" };
 const DENSE: LinearLowering = { kind: "dense" };
 const random = mulberry32(11);
 const INPUT = Float32Array.from(
@@ -26,11 +37,36 @@ function matrix(type: GgmlTypeName, rows: number, factor = 1): Matrix {
   return { type, rows, cols: COLS, bytes, factor };
 }
 
-/** `INPUT · matrixᵀ` in f64, and the sum of its terms' sizes, which rounding grows with. */
+/** Q4_1 weights as trained models have them: a grid of 8 bits without offsets can hold them. */
+function near(rows: number, factor = 1): Matrix {
+  const distinct = normalBlocks(Math.min(rows, 64) * COLS, random);
+  const rowBytes = COLS / 32 * 20;
+  const bytes = Uint8Array.from(
+    { length: rows * rowBytes },
+    (_, i) => distinct[i % distinct.length]!,
+  );
+  return { type: "Q4_1", rows, cols: COLS, bytes, factor };
+}
+
+/** Q4_1 weights that it cannot. */
+function far(rows: number): Matrix {
+  const bytes = farBlocks(rows * COLS, random);
+  return { type: "Q4_1", rows, cols: COLS, bytes, factor: 1 };
+}
+
+/**
+ * `INPUT · matrixᵀ` in f64, the sum of its terms' sizes, which rounding grows with, and by how much
+ * it may change where weights are moved by a share of them.
+ */
 function expected(
   { type, rows, bytes, factor }: Matrix,
-): { value: number; size: number }[] {
+  moved: number,
+): { value: number; size: number; change: number }[] {
   const weights = dequantize(type, bytes, rows * COLS);
+  // No row's weights can be moved by more than all are: |Σ xδ| ≤ |x|·|δ| (Cauchy and Schwarz).
+  const change = (token: number) =>
+    moved * Math.abs(factor) * norm(weights) *
+    norm(INPUT.subarray(token * COLS, (token + 1) * COLS));
   return Array.from({ length: TOKENS * rows }, (_, i) => {
     const [token, row] = [Math.floor(i / rows), i % rows];
     let [value, size] = [0, 0];
@@ -39,8 +75,35 @@ function expected(
       value += term;
       size += Math.abs(term);
     }
-    return { value, size };
+    return { value, size, change: change(token) };
   });
+}
+
+function norm(values: Float32Array): number {
+  return Math.sqrt(values.reduce((sum, x) => sum + x * x, 0));
+}
+
+/** Error of a matrix's weights where the lowering puts them on a grid; 0 where it does not. */
+function movedBy(lowering: LinearLowering, matrix: Matrix): number {
+  const blocks = matrixBlocks(matrix);
+  if (!blocks || lowering.kind !== "dispatches") return 0;
+  const { error } = toSymmetricBlocks(blocks);
+  return loweredBlocks(lowering, matrix)!.offset ? 0 : error;
+}
+
+/** The product of one input with several matrices, `[TOKENS, Σ rows]`. */
+async function productOf(
+  lowering: LinearLowering,
+  parts: readonly Matrix[],
+): Promise<Float32Array> {
+  const width = parts.reduce((sum, { rows }) => sum + rows, 0);
+  const outputs = await runGraph(async (graph) => {
+    const x = graph.input("x", "float32", ["tokens", COLS]);
+    const y = await linear(graph, lowering, x, "y", parts);
+    graph.output(y, "float32", ["tokens", width]);
+  }, { x: { data: INPUT, dims: [TOKENS, COLS] } });
+  assertEquals(outputs.y!.length, TOKENS * width);
+  return outputs.y!;
 }
 
 /** Runs the product of one input with several matrices and compares each one's part. */
@@ -48,23 +111,17 @@ async function check(
   lowering: LinearLowering,
   matrices: Record<string, Matrix>,
 ): Promise<void> {
-  const parts = Object.values(matrices);
-  const width = parts.reduce((sum, { rows }) => sum + rows, 0);
-  const outputs = await runGraph(async (graph) => {
-    const x = graph.input("x", "float32", ["tokens", COLS]);
-    const y = await linear(graph, lowering, x, "y", parts);
-    graph.output(y, "float32", ["tokens", width]);
-  }, { x: { data: INPUT, dims: [TOKENS, COLS] } });
-  const actual = outputs.y!;
-  assertEquals(actual.length, TOKENS * width);
+  const actual = await productOf(lowering, Object.values(matrices));
+  const width = actual.length / TOKENS;
   let before = 0; // rows of the matrices before this one
   for (const [name, matrix] of Object.entries(matrices)) {
     const label = `${lowering.kind}, ${name} (${matrix.type})`;
-    for (const [i, { value, size }] of expected(matrix).entries()) {
+    const values = expected(matrix, movedBy(lowering, matrix));
+    for (const [i, { value, size, change }] of values.entries()) {
       const [token, row] = [Math.floor(i / matrix.rows), i % matrix.rows];
       const found = actual[token * width + before + row]!;
       assert(
-        Math.abs(found - value) <= size * 1e-5,
+        Math.abs(found - value) <= change + size * 1e-5,
         `${label}[${i}]: ${found} instead of ${value}`,
       );
     }
@@ -72,7 +129,7 @@ async function check(
   }
 }
 
-for (const lowering of [BLOCKS, DENSE]) {
+for (const lowering of [BLOCKS, DISPATCHES, DENSE]) {
   Deno.test(`${lowering.kind} products are right for every type`, async () => {
     for (const type of GGML_TYPE_NAMES) {
       await check(lowering, { [type]: matrix(type, 5) });
@@ -108,6 +165,64 @@ Deno.test("matrices that are alike and side by side become one product", async (
   // The sums of blocks (2 nodes) are shared: product and Gemm for each kind, and Concat.
   assertEquals(await count(["Q4_1", "Q5_K"]), 7);
   assertEquals(await count(["Q4_1", "F32"], DENSE), 1);
+});
+
+Deno.test("small matrices whose offsets a grid can hold are one product, right within what their weights are moved by", async () => {
+  const [a, b, c] = [near(6, 0.5), far(5), near(3)];
+  assert(movedBy(DISPATCHES, a) > 0.001, "on a grid");
+  assertEquals(movedBy(DISPATCHES, b), 0);
+  await check(DISPATCHES, { a });
+  await check(DISPATCHES, { b, a, c });
+});
+
+Deno.test("a grid's product is the one of the weights on it, and that of all others as exact as ever", async () => {
+  const moved = near(6);
+  const { q, scale, center, blockSize } = loweredBlocks(DISPATCHES, moved)!;
+  const weights = Float32Array.from(
+    q,
+    (level, i) => scale[Math.floor(i / blockSize)]! * (level - center),
+  );
+  const bytes = new Uint8Array(weights.buffer);
+  const onGrid: Matrix = { ...moved, type: "F32", bytes };
+  const kept = far(5);
+  const found = await productOf(DISPATCHES, [moved, kept]);
+  const exact = await productOf(DENSE, [onGrid, kept]);
+  for (const [i, value] of exact.entries()) {
+    // A tenth of what moving the weights changes.
+    assert(Math.abs(found[i]! - value) <= 1e-4, `${found[i]}, not ${value}`);
+  }
+});
+
+Deno.test("offsets are left out where a matrix is small, unless that moves its weights by 0.0035 of them", async () => {
+  const large = 1 << 22;
+  const forms: Record<string, [Matrix, bits: number, offsets: boolean]> = {
+    small: [near(64), 8, false],
+    "almost large": [near(large / COLS - 1), 8, false],
+    large: [near(large / COLS), 4, true],
+    "far offsets": [far(64), 4, true],
+    "without offsets": [matrix("Q4_0", 4), 4, false],
+    "of 8 bits": [matrix("Q8_0", 4), 8, false],
+  };
+  for (const [what, [of, bits, offsets]] of Object.entries(forms)) {
+    const lowered = loweredBlocks(DISPATCHES, of)!;
+    assertEquals(
+      [lowered.bits, lowered.offset !== null],
+      [bits, offsets],
+      what,
+    );
+    const kept = loweredBlocks(BLOCKS, of)!;
+    assertEquals(kept, matrixBlocks(of)!);
+    assertEquals(loweredBlocks(DENSE, of), null);
+  }
+  assertEquals(loweredBlocks(DISPATCHES, matrix("F16", 4)), null);
+  const nodes = async (...matrices: Matrix[]) => {
+    const graph = new GraphBuilder("g", new MemoryWeights());
+    const x = graph.input("x", "float32", ["tokens", COLS]);
+    await linear(graph, DISPATCHES, x, "y", matrices);
+    return graph.nodeCount;
+  };
+  assertEquals(await nodes(near(8), matrix("Q8_0", 2)), 1); // alike now
+  assertEquals(await nodes(far(8)), 4); // product, sums of blocks (2), and the offsets' product
 });
 
 Deno.test("reordered rows are the same rows in another order", async () => {

@@ -1,4 +1,4 @@
-/** Weights as trained models have them, quantised as ggml does it. @module */
+/** Q4_1 blocks whose offsets a grid of 8 bits can hold well, as those of trained models, and badly. @module */
 
 const BLOCK = 32;
 
@@ -7,19 +7,14 @@ const BLOCK = 32;
  * integers of 4 bits that divide what lies between a block's least and its largest.
  *
  * @param random gives numbers in [0, 1)
- * @param mean moves all weights
  */
 export function normalBlocks(
   count: number,
   random: () => number,
-  { deviation = 0.05, mean = 0 } = {},
 ): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(count / BLOCK * 20);
   for (let at = 0; at < bytes.length; at += 20) {
-    const weights = Array.from(
-      { length: BLOCK },
-      () => mean + deviation * normal(random),
-    );
+    const weights = Array.from({ length: BLOCK }, () => 0.05 * normal(random));
     const least = Math.min(...weights);
     const d = (Math.max(...weights) - least) / 15;
     bytes.set(new Uint8Array(Float16Array.of(d, least).buffer), at);
@@ -28,6 +23,24 @@ export function normalBlocks(
     for (let i = 0; i < 16; i++) {
       bytes[at + 4 + i] = level(i) | level(16 + i) << 4;
     }
+  }
+  return bytes;
+}
+
+/**
+ * Q4_1 blocks whose offsets are 64.5 times their scales: a grid that reaches the weights has no steps
+ * between the block's own, and moves weights by half of one.
+ */
+export function farBlocks(
+  count: number,
+  random: () => number,
+): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(count / BLOCK * 20);
+  for (let at = 0; at < bytes.length; at += 20) {
+    const d = 2 ** -(8 + Math.floor(3 * random()));
+    // d·q + m = d·(q − 8) + (m + 8d)
+    bytes.set(new Uint8Array(Float16Array.of(d, 56.5 * d).buffer), at);
+    for (let i = 4; i < 20; i++) bytes[at + i] = Math.floor(256 * random());
   }
   return bytes;
 }
