@@ -4,6 +4,8 @@
  * @module
  */
 import { z } from "zod";
+import { BYTES_FORM, parseBytes } from "./byte_size.ts";
+import { POLICY_NAMES, type PolicyName } from "./cache/policy.ts";
 import { GPU_PREFERENCES, type GpuPreference } from "./engine/adapter.ts";
 import { ENGINE_CHOICES, type EngineChoice } from "./engine/choose.ts";
 import { GPU_ROWS, type GpuRowsChoice } from "./engine/gpu_element.ts";
@@ -30,6 +32,11 @@ export interface Config {
   readonly systemSinks: number;
   /** W: tokens of the window. */
   readonly window: number;
+  /** What conversations may keep, and what they do if a request does not say. */
+  readonly policies: {
+    readonly standard: PolicyName;
+    readonly allowed: readonly PolicyName[];
+  };
   /** Bytes for the caches of conversations that are answered; they decide how many slots there are. */
   readonly memory: number;
   readonly limits: ServiceLimits;
@@ -42,24 +49,9 @@ function count(least: number, most: number, standard: number) {
     .pipe(z.number().min(least).max(most)).default(standard);
 }
 
-const UNITS: Readonly<Record<string, number>> = {
-  B: 1,
-  kB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-};
-
 function bytes(standard: string) {
-  return z.string().regex(
-    /^\d+(B|[kMG]B|[KMG]iB)?$/,
-    "must be a number of bytes, such as 500000000, 500MB or 1GiB",
-  ).default(standard).transform((text) => {
-    const [, number, unit = "B"] = /^(\d+)(\D*)$/.exec(text)!;
-    return Number(number) * UNITS[unit || "B"]!;
-  }).pipe(z.number().max(Number.MAX_SAFE_INTEGER));
+  return z.string().default(standard).transform(parseBytes)
+    .pipe(z.number(`must be ${BYTES_FORM}`));
 }
 
 function seconds(standard: number) {
@@ -83,6 +75,9 @@ const SCHEMA = z.object({
     4,
   ),
   EVERSTREAM_WINDOW: count(1, MAX_ROWS, 1020),
+  EVERSTREAM_POLICY: z.enum(POLICY_NAMES).default("sink-window"),
+  EVERSTREAM_POLICIES: z.string().transform((text) => text.split(","))
+    .pipe(z.array(z.enum(POLICY_NAMES)).min(1)).default([...POLICY_NAMES]),
   EVERSTREAM_MEMORY: bytes("384MiB"),
   EVERSTREAM_SWAP: bytes("512MiB"),
   EVERSTREAM_SHARED: bytes("64MiB"),
@@ -139,6 +134,10 @@ export function readConfig(environment: Environment = Deno.env): Config {
     sinks: typeof sinks === "number" ? sinks : "system",
     systemSinks: Number(String(sinks).split(":")[1] ?? DEFAULT_SYSTEM_SINKS),
     window: values.EVERSTREAM_WINDOW,
+    policies: {
+      standard: values.EVERSTREAM_POLICY,
+      allowed: values.EVERSTREAM_POLICIES,
+    },
     memory: values.EVERSTREAM_MEMORY,
     limits: {
       maxTokens: values.EVERSTREAM_MAX_TOKENS,

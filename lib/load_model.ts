@@ -11,7 +11,9 @@ import type { Config } from "./config.ts";
 import type { Decoder } from "./decoder/decoder.ts";
 import { openDecoder } from "./decoder/open_decoder.ts";
 import { chooseEngine, type ChosenEngine } from "./engine/choose.ts";
+import { familyOf } from "./graph/convert.ts";
 import { locateModel, terminalProgress } from "./models/mod.ts";
+import type { CacheSetup } from "./plan/cache_setup.ts";
 import { readGgufVocabulary } from "./text/gguf_vocabulary.ts";
 import { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";
 import { openGguf } from "./weights/gguf.ts";
@@ -24,6 +26,8 @@ export interface LoadedModel {
   readonly tokenizer: Tokenizer;
   readonly chosen: ChosenEngine;
   readonly service: ChatService;
+  /** What the decoder's caches depend on. */
+  readonly caches: CacheSetup;
 }
 
 /**
@@ -43,7 +47,11 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
     tokenizer,
   );
   const chosen = await chooseEngine(config.engine, { preference: config.gpu });
-  const { sinks, window, limits } = config;
+  const { sinks, window, policies, limits } = config;
+  const room = {
+    sinks: sinks === "system" ? config.systemSinks : sinks,
+    window,
+  };
   const decoder = await openDecoder(
     chosen.engine,
     {
@@ -51,11 +59,7 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
       sha256: located.sha256,
       graphs: join(config.modelsDirectory, "graphs"),
     },
-    {
-      sinks: sinks === "system" ? config.systemSinks : sinks,
-      window,
-      slots: { memory: config.memory },
-    },
+    { ...room, slots: { memory: config.memory } },
     config,
   );
   const service = new ChatService({
@@ -65,6 +69,7 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
     template,
     sinks,
     window,
+    policies,
     limits,
   });
   return {
@@ -74,6 +79,11 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
     tokenizer,
     chosen,
     service,
+    caches: {
+      shape: familyOf(file.metadata).readCacheShape(file.metadata),
+      ...room,
+      memory: config.memory,
+    },
   };
 }
 

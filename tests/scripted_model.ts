@@ -177,12 +177,15 @@ export class ScriptedModel implements ChatModel {
     const { capacity = 64, sinks = 4 } = this.script;
     const held = Math.min(this.seen, capacity);
     return {
+      policy: "sink-window",
       held,
       seen: this.seen,
       evicted: this.seen - held,
       capacity,
       sinks: Math.min(sinks, held),
+      horizon: Math.max(Math.min(sinks, held), this.seen - capacity + sinks),
       bytes: capacity * 23_040,
+      fullBytes: this.seen * 23_040,
     };
   }
 }

@@ -66,6 +66,11 @@ export class SinkWindow {
     return seen - this.held(seen);
   }
 
+  /** Position of the oldest token that the window holds after `seen` were appended. */
+  horizon(seen: number): number {
+    return Math.max(Math.min(this.sinks, seen), seen - this.window);
+  }
+
   /** Where the row of position `p` is written, over the row of `p − W` if there is one. */
   place(p: number): RowPlace {
     return p < this.sinks

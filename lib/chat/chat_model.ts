@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { PolicyName, PolicyRequest } from "../cache/policy.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 
 /** One message of a chat. */
@@ -31,6 +32,8 @@ export interface GenerationRequest {
   stop: string[];
   /** How many alternatives to report for each token; `undefined` reports no log-probabilities. */
   topLogprobs?: number | undefined;
+  /** What the conversation's cache keeps; `undefined` leaves it to the server. */
+  policy?: PolicyRequest | undefined;
 }
 
 /** A token and its natural-log probability under the model, before sampling options. */
@@ -51,6 +54,8 @@ export interface Usage {
 
 /** The state of the conversation's cache after the answer. */
 export interface CacheUsage {
+  /** What it keeps. */
+  policy: PolicyName;
   /** Tokens in the cache now. */
   held: number;
   /** Tokens ever appended. */
@@ -61,8 +66,12 @@ export interface CacheUsage {
   capacity: number;
   /** Sinks among them: the first tokens, kept for ever. */
   sinks: number;
+  /** Position of the oldest token that the window holds: the model sees none between the sinks and it. */
+  horizon: number;
   /** Bytes the slot holds, from start to end. */
   bytes: number;
+  /** Bytes that a cache of all tokens seen would take. */
+  fullBytes: number;
 }
 
 /** One step of an answer: one `start`, any number of `text`, one `end`. */

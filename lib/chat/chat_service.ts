@@ -4,7 +4,14 @@
  *
  * @module
  */
-import { SinkWindow } from "../cache/sink_window.ts";
+import {
+  choosePolicy,
+  type Policy,
+  PolicyError,
+  type PolicyName,
+  type PolicyRequest,
+  samePolicy,
+} from "../cache/policy.ts";
 import type { Decoder } from "../decoder/decoder.ts";
 import { createSampler, type Sampler } from "../sampling/mod.ts";
 import { eventLoop } from "../scheduler/event_loop.ts";
@@ -52,6 +59,11 @@ export interface ChatParts {
   readonly sinks: number | "system";
   /** W: tokens of the window. */
   readonly window: number;
+  /** What conversations may keep, and what they do if a request does not say. */
+  readonly policies: {
+    readonly standard: PolicyName;
+    readonly allowed: readonly PolicyName[];
+  };
   readonly limits: ServiceLimits;
 }
 
@@ -59,7 +71,7 @@ export interface ChatParts {
 interface Memory {
   readonly owner: string;
   readonly log: ConversationLog;
-  readonly policy: SinkWindow;
+  readonly policy: Policy;
   /** Tokens of the log that the decoder has not been given yet. */
   readonly pending: readonly number[];
 }
@@ -72,7 +84,7 @@ interface Prompt {
   readonly text: string;
   /** UTF-16 units of it that are the system block; 0 if there is none. */
   readonly block: number;
-  readonly policy: SinkWindow;
+  readonly policy: Policy;
   readonly sampler: Sampler;
 }
 
@@ -152,12 +164,14 @@ export class ChatService implements ChatModel {
     let turn: Turn | null = null;
     let evicted = 0;
     let last: number | null = null;
+    let failed = false;
     try {
       turn = this.#begin(prompt, owner, lease, deadline.signal);
       evicted = this.#cache(turn).evicted;
       const tokens = await this.#appendPrompt(turn);
       const beginning = await this.#findBeginning(turn, tokens.block.length);
       const promptTokens = turn.log.tokens;
+      const room = roomForAnswer(prompt.policy, promptTokens);
       const shared = beginning && "snapshot" in beginning;
       const cachedTokens = turn.kept.tokens +
         (shared ? tokens.block.length : 0);
@@ -175,7 +189,7 @@ export class ChatService implements ChatModel {
       const answer = new Answer(request, {
         tokenizer: this.#parts.tokenizer,
         log: turn.log,
-        maxTokens: this.#parts.limits.maxTokens,
+        maxTokens: Math.min(this.#parts.limits.maxTokens, room),
       });
       for (;;) {
         last = sample.token;
@@ -197,10 +211,14 @@ export class ChatService implements ChatModel {
           cache: this.#cache(turn),
         },
       };
+    } catch (error) {
+      // Something is wrong with what the slot holds, or may be: the next turn reads all of it anew.
+      failed = !deadline.signal.aborted;
+      throw error;
     } finally {
       deadline.clear();
       if (turn) this.#evicted += this.#cache(turn).evicted - evicted;
-      lease.release(turn && this.#remember(turn, last));
+      lease.release(turn && !failed ? this.#remember(turn, last) : null);
     }
   }
 
@@ -219,7 +237,7 @@ export class ChatService implements ChatModel {
     return {
       text,
       block: isJoint(text, length) ? length : 0,
-      policy: await this.#policy(block, signal),
+      policy: await this.#policy(request.policy ?? {}, block, signal),
       sampler: await this.#sampler(request, pieces, signal),
     };
   }
@@ -235,7 +253,7 @@ export class ChatService implements ChatModel {
     const turn = { ...prompt, owner, slot, signal };
     const kept = memory ? overlapOf(memory, prompt, owner) : NOTHING;
     if (!memory || kept.tokens === 0) {
-      decoder.open(slot, prompt.policy);
+      decoder.open(slot, prompt.policy.rows);
       const log = new ConversationLog(tokenizer);
       return { ...turn, log, kept: NOTHING, pending: [] };
     }
@@ -271,7 +289,7 @@ export class ChatService implements ChatModel {
   async #findBeginning(turn: Turn, tokens: number): Promise<Beginning | null> {
     if (tokens === 0) return null;
     const { owner, policy, text, block, signal } = turn;
-    const of = { owner, policy, text: text.slice(0, block) };
+    const of = { owner, policy: policy.rows, text: text.slice(0, block) };
     return await this.#beginnings.find(of, signal);
   }
 
@@ -352,20 +370,34 @@ export class ChatService implements ChatModel {
   }
 
   async #policy(
+    request: PolicyRequest,
     block: readonly Piece[],
     signal: AbortSignal,
-  ): Promise<SinkWindow> {
-    const { sinks, window, decoder } = this.#parts;
-    if (sinks !== "system") return new SinkWindow(sinks, window);
+  ): Promise<Policy> {
+    const { sinks, window, policies, decoder } = this.#parts;
+    const { room } = decoder;
+    const offer = (sinks: number) => ({ ...policies, sinks, window, room });
+    const choose = (sinks: number) => {
+      try {
+        return choosePolicy(request, offer(sinks));
+      } catch (error) {
+        if (!(error instanceof PolicyError)) throw error;
+        throw new RequestError(error.message, `everstream.${error.field}`);
+      }
+    };
+    const chosen = choose(sinks === "system" ? 0 : sinks);
+    const pinned = sinks === "system" && request.sinks === undefined &&
+      chosen.name === "sink-window";
+    if (!pinned) return chosen;
     const { length } = await this.#encode(block, signal);
-    if (length > decoder.room.sinks) {
+    if (length > room.sinks) {
       throw new RequestError(
         `The system message takes ${length} tokens, and this server pins at most ` +
-          `${decoder.room.sinks} (EVERSTREAM_SINKS): shorten it`,
+          `${room.sinks} (EVERSTREAM_SINKS): shorten it`,
         "messages",
       );
     }
-    return new SinkWindow(length, window);
+    return choose(length);
   }
 
   async #encode(
@@ -376,27 +408,45 @@ export class ChatService implements ChatModel {
     return await log.appendPrompt(pieces, pauses(signal));
   }
 
-  #cache({ slot, policy }: Turn): CacheUsage {
+  #cache({ slot, policy: { name, rows } }: Turn): CacheUsage {
     const { decoder } = this.#parts;
     const seen = decoder.seen(slot);
     return {
-      held: policy.held(seen),
+      policy: name,
+      held: rows.held(seen),
       seen,
-      evicted: policy.evicted(seen),
-      capacity: policy.capacity,
-      sinks: policy.sinks,
+      evicted: rows.evicted(seen),
+      capacity: rows.capacity,
+      sinks: rows.sinks,
+      horizon: rows.horizon(seen),
       bytes: decoder.slotBytes,
+      fullBytes: seen * decoder.tokenBytes,
     };
   }
 }
 
 /** How far a conversation goes along with a prompt; never with another owner's. */
 function overlapOf(memory: Memory, prompt: Prompt, owner: string): Overlap {
-  if (memory.owner !== owner || memory.policy.sinks !== prompt.policy.sinks) {
+  if (memory.owner !== owner || !samePolicy(memory.policy, prompt.policy)) {
     return NOTHING;
   }
-  const rewindable = memory.log.tokens <= memory.policy.capacity;
+  const rewindable = memory.log.tokens <= memory.policy.rows.capacity;
   return memory.log.overlap(prompt.text, rewindable);
+}
+
+/**
+ * Most tokens of an answer to a prompt: the last one need not fit any more.
+ *
+ * @throws {RequestError} if not even the prompt fits
+ */
+function roomForAnswer({ name, rows }: Policy, promptTokens: number): number {
+  if (name !== "full") return Infinity;
+  if (promptTokens <= rows.capacity) return rows.capacity - promptTokens + 1;
+  throw new RequestError(
+    `The messages take ${promptTokens} tokens, and policy "full" takes ${rows.capacity}: ` +
+      `shorten them, or ask for "sink-window" (everstream.policy), which takes any number`,
+    "messages",
+  );
 }
 
 /** Lets others run between parts of long work, and ends it when nobody wants it any more. */

@@ -45,6 +45,8 @@ export interface Decoder {
   readonly room: { readonly sinks: number; readonly window: number };
   /** Bytes of one slot's cache, from its first token to its last. */
   readonly slotBytes: number;
+  /** Bytes that one token takes of it. */
+  readonly tokenBytes: number;
   /** Bytes of all slots' caches. */
   readonly cacheBytes: number;
   /** Bytes on the GPU by what they are for; `null` if there is none in use. */

@@ -6,33 +6,22 @@
  */
 import { chunkLimit, heldRows } from "../cache/gpu_rows.ts";
 import type { Held, SinkWindow } from "../cache/sink_window.ts";
-import type { GpuBytes } from "../engine/gpu.ts";
-import type { Sample, Sampler } from "../sampling/mod.ts";
-import type { LogitSummary, SummaryRequest } from "../sampling/summary.ts";
+import { type GpuBytes, GpuLostError } from "../engine/gpu.ts";
+import type { Sample } from "../sampling/mod.ts";
 import type { DecodeChunk, Decoder, SampledChunk } from "./decoder.ts";
-import type {
-  ComputedRun,
-  GpuModel,
-  GpuModelSource,
-  Packed,
-} from "./gpu/gpu_model.ts";
+import { choose, findChoices } from "./gpu/choices.ts";
+import type { ComputedRun, GpuModel, GpuModelSource } from "./gpu/gpu_model.ts";
 import { type GpuSize, stageRows } from "./gpu/gpu_size.ts";
 import { type GpuSnapshot, History, snapshotOf } from "./gpu/history.ts";
 import { LastingModel, type ModelOpening } from "./gpu/lasting_model.ts";
 import { type OpenGpu, openGpuModel } from "./gpu/open_model.ts";
+import type { Packed } from "./gpu/packed_slot.ts";
 import { replay } from "./gpu/replay.ts";
 import type { TokenLane } from "./gpu/run_buffers.ts";
 import { SlotBook } from "./slot_book.ts";
 
 /** Tokens after which a conversation is copied to the host at the earliest, unless told otherwise. */
 const REPEATED = 512;
-
-/** Asked where all logits will be read. */
-const ANYTHING: SummaryRequest = {
-  temperature: 1,
-  fraction: 0,
-  changes: [],
-};
 
 /** Takes what is wanted of the logits of some chunks, while they are there. */
 type Take<C, T> = (
@@ -47,12 +36,15 @@ export class GpuDecoder implements Decoder {
   readonly chunk: number;
   readonly room: { readonly sinks: number; readonly window: number };
   readonly slotBytes: number;
+  readonly tokenBytes: number;
   readonly #size: GpuSize;
   /** Bytes of a copy of a conversation, for each row that it holds. */
   readonly #rowBytes: number;
   readonly #book: SlotBook;
   readonly #histories: (History | null)[];
   readonly #device: LastingModel;
+  /** Slots whose conversations were lost with a device and could not be brought back. */
+  readonly #broken = new Set<number>();
   /** The slot whose conversation is on the stage, further than in its slot. */
   #staged: number | null = null;
   /** The end of what is under way: one thing at a time. */
@@ -86,6 +78,7 @@ export class GpuDecoder implements Decoder {
     this.chunk = size.chunk;
     this.room = { sinks: size.sinks, window: size.window };
     this.slotBytes = model.slotBytes;
+    this.tokenBytes = model.tokenBytes;
     const rows = stageRows(size);
     this.#book = new SlotBook({
       slots: size.slots,
@@ -107,6 +100,7 @@ export class GpuDecoder implements Decoder {
   open(slot: number, policy: SinkWindow): void {
     this.#book.put(slot, { policy, seen: 0 });
     this.#histories[slot] = new History(null);
+    this.#broken.delete(slot);
     this.#leaveStage(slot);
   }
 
@@ -127,7 +121,7 @@ export class GpuDecoder implements Decoder {
     const held = this.#book.opened(slot);
     const model = this.#device.present;
     const data = model
-      ? model.save(this.#whereabouts(slot), held)
+      ? this.#checked(model, model.save(this.#whereabouts(slot), held))
       : Promise.reject(new Error("Cannot save a conversation: no device"));
     return this.#snapshot(slot, held, data);
   }
@@ -148,6 +142,7 @@ export class GpuDecoder implements Decoder {
         this.open(slot, policy); // if this fails, neither conversation is there
         this.#clearStage(model);
         await replay(model, { slot, policy }, way);
+        this.#device.check(model);
         this.#book.put(slot, { policy, seen });
         this.#histories[slot] = new History(way.copy, way.tokens);
       })
@@ -206,6 +201,13 @@ export class GpuDecoder implements Decoder {
     chunks: readonly C[],
     take: Take<C, T>,
   ): Promise<T[]> {
+    for (const { slot } of chunks) {
+      if (!this.#broken.has(slot)) continue;
+      throw new Error(
+        `Cannot go on in slot ${slot}: its conversation was lost with the GPU device and could not be ` +
+          "brought back; begin it anew",
+      );
+    }
     const results = new Map<C, T>();
     const commits: (() => void)[] = [];
     const parked: Packed[] = [];
@@ -257,6 +259,7 @@ export class GpuDecoder implements Decoder {
       throw error;
     }
 
+    this.#device.check(model);
     for (const commit of commits) commit();
     for (const chunk of chunks) this.#appended(model, chunk);
     return chunks.map((chunk) => results.get(chunk)!);
@@ -293,7 +296,8 @@ export class GpuDecoder implements Decoder {
     );
     if (history.copying || history.tokens.length <= most) return;
     const data = model.saveInPassing(this.#whereabouts(slot), held);
-    if (data) history.restart(this.#snapshot(slot, held, data));
+    if (!data) return;
+    history.restart(this.#snapshot(slot, held, this.#checked(model, data)));
   }
 
   /** Steps that one run can take, as slots of one bank. */
@@ -339,6 +343,16 @@ export class GpuDecoder implements Decoder {
     });
   }
 
+  /** Bytes from a device that had no error until they came. */
+  async #checked(
+    model: GpuModel,
+    data: Promise<ArrayBuffer>,
+  ): Promise<ArrayBuffer> {
+    const bytes = await data;
+    this.#device.check(model);
+    return bytes;
+  }
+
   /** Where a slot's conversation is. */
   #whereabouts(slot: number): number | "stage" {
     return this.#staged === slot ? "stage" : slot;
@@ -369,7 +383,12 @@ export class GpuDecoder implements Decoder {
     for (const [slot, history] of this.#histories.entries()) {
       const held = this.#book.at(slot);
       if (!held || held.seen === 0) continue;
-      await replay(model, { slot, policy: held.policy }, history!.way);
+      try {
+        await replay(model, { slot, policy: held.policy }, history!.way);
+      } catch (error) {
+        if (error instanceof GpuLostError) throw error;
+        this.#broken.add(slot); // the others go on
+      }
     }
   }
 }
@@ -385,40 +404,4 @@ function checkFinite(logits: Float32Array): void {
   if (!Number.isFinite(sum)) {
     throw new Error("The engine gave logits that are no numbers");
   }
-}
-
-/** What a sampler chooses from. */
-type Choice = { summary: LogitSummary } | { logits: Float32Array };
-
-/** A summary for each sampler for which that is enough, and all logits for the others. */
-async function findChoices(
-  model: GpuModel,
-  part: readonly { chunk: { sampler: Sampler }; row: number }[],
-): Promise<Choice[]> {
-  const asked = part.map(({ chunk, row }) => ({
-    row,
-    request: chunk.sampler.request(),
-  }));
-  // Logits that are read whole are summarised, too: that tells whether they are numbers.
-  const summaries = await model.summarise(
-    asked.map(({ row, request }) => ({ row, request: request ?? ANYTHING })),
-  );
-  const found: Choice[] = [];
-  for (const [i, { row, request }] of asked.entries()) {
-    const summary = summaries[i]!;
-    found.push(
-      request && part[i]!.chunk.sampler.enough(summary)
-        ? { summary }
-        : { logits: await model.readLogits(row, 1) },
-    );
-  }
-  return found;
-}
-
-function choose(sampler: Sampler, choice: Choice): Promise<Sample> {
-  return Promise.try(() =>
-    "logits" in choice
-      ? sampler.sample(choice.logits)
-      : sampler.fromSummary(choice.summary)!
-  );
 }

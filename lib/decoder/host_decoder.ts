@@ -100,6 +100,11 @@ export class HostDecoder implements Decoder {
     return { sinks: layout.sinkRows, window: windowRows(layout) };
   }
 
+  get tokenBytes(): number {
+    const { sinks, window } = this.room;
+    return this.slotBytes / (sinks + window);
+  }
+
   get cacheBytes(): number {
     return this.#memory.bytes;
   }

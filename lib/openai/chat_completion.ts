@@ -17,7 +17,7 @@ export interface WireUsage {
   completion_tokens: number;
   total_tokens: number;
   prompt_tokens_details: { cached_tokens: number };
-  everstream: CacheUsage;
+  everstream: WireCache;
 }
 
 /** One token of OpenAI's `logprobs.content`. */
@@ -60,6 +60,9 @@ export function answerHead(model: string): AnswerHead {
   };
 }
 
+/** The state of a conversation's cache, in the spelling of OpenAI's fields. */
+export type WireCache = Omit<CacheUsage, "fullBytes"> & { full_bytes: number };
+
 /** The counts of an answer in OpenAI's words. */
 export function wireUsage(usage: Usage): WireUsage {
   return {
@@ -72,9 +75,20 @@ export function wireUsage(usage: Usage): WireUsage {
 }
 
 /** Field by field, so that what a cache tells the server besides never reaches the wire. */
-function wireCache(cache: CacheUsage): CacheUsage {
-  const { held, seen, evicted, capacity, sinks, bytes } = cache;
-  return { held, seen, evicted, capacity, sinks, bytes };
+function wireCache(cache: CacheUsage): WireCache {
+  const { policy, held, seen, evicted, capacity, sinks, horizon } = cache;
+  const { bytes, fullBytes } = cache;
+  return {
+    policy,
+    held,
+    seen,
+    evicted,
+    capacity,
+    sinks,
+    horizon,
+    bytes,
+    full_bytes: fullBytes,
+  };
 }
 
 function wireToken({ token, logprob, bytes }: TokenLogprob) {

@@ -6,6 +6,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
+import { POLICY_NAMES, type PolicyRequest } from "../cache/policy.ts";
 import type { GenerationRequest } from "../chat/chat_model.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import { issuesToError } from "./issues.ts";
@@ -75,6 +76,12 @@ const obeyed = {
   seed: integer(Number.MIN_SAFE_INTEGER, "an integer within ±(2^53 - 1)"),
   logprobs: boolean,
   top_logprobs: integer(0, "an integer from 0 to 20", 20),
+  everstream: z.strictObject({
+    policy: z.enum(POLICY_NAMES, `one of ${POLICY_NAMES.join(", ")}`).nullish(),
+    sinks: integer(0, "an integer of 0 or more"),
+    window: integer(1, "a positive integer"),
+  }, 'an object, as {"policy": "sink-window", "sinks": 4, "window": 1020}')
+    .nullish(),
   n: z.literal(1, "1: this server gives one answer to a request").nullish(),
 };
 
@@ -187,6 +194,17 @@ function toGeneration(wire: WireRequest): Generation {
     maxTokens: wire.max_completion_tokens ?? wire.max_tokens ?? undefined,
     stop: typeof wire.stop === "string" ? [wire.stop] : wire.stop ?? [],
     topLogprobs: wire.logprobs ? wire.top_logprobs ?? 0 : undefined,
+    policy: wire.everstream ? toPolicy(wire.everstream) : undefined,
+  };
+}
+
+function toPolicy(
+  wire: NonNullable<WireRequest["everstream"]>,
+): PolicyRequest {
+  return {
+    policy: wire.policy ?? undefined,
+    sinks: wire.sinks ?? undefined,
+    window: wire.window ?? undefined,
   };
 }
 

@@ -31,6 +31,7 @@ export interface RecordedChunk {
 export class RecordingDecoder implements Decoder {
   readonly slots: number;
   readonly slotBytes = 1000;
+  readonly tokenBytes = 10;
   readonly gpuBytes = null;
   /** The chunks of each run. */
   readonly batches: RecordedChunk[][] = [];

@@ -166,6 +166,49 @@ Deno.test("an answer cut amid a character leaves nothing of it in the next one",
   assertEquals(text, "hello");
 });
 
+Deno.test("policy full takes what fits, and ends an answer where its cache is full", async () => {
+  const decoder = new ScriptedDecoder();
+  const service = openService(decoder, { window: 2048 });
+  const request = chat(["hi there"]);
+  const { usage } = await answer(service, request);
+  const prompt = usage.promptTokens;
+  const full = (window: number) =>
+    answer(service, { ...request, policy: { policy: "full", window } });
+  const cut = await full(prompt + 1);
+  assertEquals(
+    [cut.finishReason, cut.usage.completionTokens],
+    ["length", 2], // the last token need not fit
+  );
+  const { policy, held, capacity, evicted, horizon, fullBytes } =
+    cut.usage.cache;
+  assertEquals([policy, held, capacity], ["full", prompt + 1, prompt + 1]);
+  assertEquals([evicted, horizon, fullBytes], [0, 0, held * 10]);
+  assertEquals((await full(prompt + 100)).finishReason, "stop");
+  const error = await assertRejects(() => full(prompt - 1), RequestError);
+  assertEquals((error as RequestError).param, "messages");
+  assert(/takes? any number/.test(error.message), error.message);
+  assertEquals(service.load, { running: 0, waiting: 0 });
+});
+
+Deno.test("a conversation keeps its policy: one that is asked for otherwise begins anew", async () => {
+  const decoder = new ScriptedDecoder({ slots: 2 });
+  const service = openService(decoder, { window: 2048 });
+  const first = chat(["hi there"]);
+  await answer(service, first);
+  const next = chat(["hi there", "hello", "go on"]);
+  for (const policy of [{ window: 100 }, { policy: "window" as const }]) {
+    const other = await answer(service, { ...next, policy });
+    assertEquals(other.usage.cachedTokens, 0);
+  }
+  const same = await answer(service, { ...next, policy: { sinks: 4 } });
+  assert(same.usage.cachedTokens === 0 || same.usage.cache.sinks === 4);
+  const refused = await assertRejects(
+    () => answer(service, { ...next, policy: { window: 5000 } }),
+    RequestError,
+  );
+  assertEquals((refused as RequestError).param, "everstream.window");
+});
+
 Deno.test("system sinks: the whole system block is pinned; one that does not fit is refused", async () => {
   const decoder = new ScriptedDecoder({ room: { sinks: 30, window: 4096 } });
   const service = openService(decoder, { sinks: "system" });
@@ -299,11 +342,11 @@ Deno.test("a decoder that fails ends that request alone, frees its slot, and the
     await assertRejects(() => answer(service, request), Error, "engine broke");
     assertEquals(service.load, { running: 0, waiting: 0 });
     decoder.failAfter = Infinity;
-    assertEquals(
-      (await answer(service, request)).text,
+    const { text, usage } = await answer(service, request);
+    assertEquals([text, usage.cachedTokens], [
       "hello",
-      `after ${failAfter}`,
-    );
+      0, // what a slot holds after a failure is not relied on
+    ], `after ${failAfter}`);
     assertEquals(decoder.text(0), promptOf(request) + "hello");
   }
 });

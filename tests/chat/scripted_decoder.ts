@@ -5,8 +5,10 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { POLICY_NAMES } from "../../lib/cache/policy.ts";
 import type { SinkWindow } from "../../lib/cache/sink_window.ts";
 import {
+  type ChatParts,
   ChatService,
   type ServiceLimits,
 } from "../../lib/chat/chat_service.ts";
@@ -47,6 +49,7 @@ export class ScriptedDecoder implements Decoder {
   readonly chunk: number;
   readonly room: { sinks: number; window: number };
   readonly slotBytes = 1000;
+  readonly tokenBytes = 10;
   readonly gpuBytes = null;
   /** Each slot's tokens, those evicted too. */
   readonly tokens: number[][];
@@ -212,12 +215,12 @@ function textOf(tokens: readonly number[]): string {
 export function openService(
   decoder: ScriptedDecoder,
   parts:
-    & { sinks?: number | "system"; window?: number }
+    & Partial<Pick<ChatParts, "sinks" | "window" | "policies">>
     & Partial<
       ServiceLimits
     > = {},
 ): ChatService {
-  const { sinks = 4, window = 2048, ...limits } = parts;
+  const { sinks = 4, window = 2048, policies, ...limits } = parts;
   return new ChatService({
     id: "scripted",
     decoder,
@@ -225,6 +228,8 @@ export function openService(
     template: TEMPLATE,
     sinks,
     window,
+    policies: policies ??
+      { standard: "sink-window", allowed: POLICY_NAMES },
     limits: {
       maxTokens: 100,
       queue: 16,

@@ -112,3 +112,38 @@ Deno.test({
     assertEquals(fixture.gpu.bytes, bytes);
   },
 });
+
+Deno.test({
+  name:
+    "an error that nobody waited for is as a device that is lost: no conversation goes on there",
+  ignore,
+  async fn() {
+    await using model = await writeSmallModel();
+    const caches: GPUBuffer[] = [];
+    await using fixture = await openGpuFixture(model, { slots: 2 }, {
+      opened({ device }) {
+        const create = device.createBuffer;
+        device.createBuffer = (descriptor) => {
+          const buffer = create(descriptor);
+          if (descriptor.label?.startsWith("keys")) caches.push(buffer);
+          return buffer;
+        };
+      },
+    });
+    const { decoder, gpu } = fixture;
+    const [before, after] = [randomTokens(40), randomTokens(6, 96, 8)];
+    const expected = (await DecoderReference.read(model.path)).start(POLICY);
+    expected.appendAll(before);
+    decoder.open(0, POLICY);
+    await appendAll(decoder, before, { size: 1 });
+    // As if the rows of the last token had not been moved.
+    for (const buffer of caches) {
+      gpu.device.queue.writeBuffer(buffer, 0, new Uint8Array(buffer.size));
+      gpu.device.queue.writeBuffer(buffer, buffer.size, new Uint8Array(4));
+    }
+    const actual = await appendAll(decoder, after, { size: 1 });
+    assertLogits(actual, expected.appendAll(after), TOLERANCE);
+    assertEquals(fixture.gpus.length, 2);
+    assertEquals(gpu.isLost, true); // given back
+  },
+});

@@ -1,12 +1,17 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { SinkWindow } from "../../lib/cache/sink_window.ts";
-import { ChatService } from "../../lib/chat/chat_service.ts";
+import type { Decoder } from "../../lib/decoder/decoder.ts";
 import type { GpuDecoder } from "../../lib/decoder/gpu_decoder.ts";
 import { GpuLostError } from "../../lib/engine/gpu.ts";
 import { createSampler } from "../../lib/sampling/mod.ts";
 import { Scheduler } from "../../lib/scheduler/scheduler.ts";
 import { writeSmallBenchModel } from "../bench/small_bench_model.ts";
-import { answer, chat, TEMPLATE, TOKENIZER } from "../chat/scripted_decoder.ts";
+import {
+  answer,
+  chat,
+  openService,
+  type ScriptedDecoder,
+} from "../chat/scripted_decoder.ts";
 import { DecoderReference } from "../reference/decoder_reference.ts";
 import {
   mulberry32,
@@ -232,18 +237,31 @@ Deno.test({
 
 Deno.test({
   name:
-    "nobody goes on with a conversation that could not be brought back, until it is",
+    "a conversation that cannot be brought back fails alone, until it is begun anew",
   ignore,
   async fn() {
     await using model = await writeSmallModel();
     await using fixture = await openAppended(model);
     const { decoder, hooks } = fixture;
+    decoder.open(1, POLICY);
+    await append(decoder, BEFORE, 1);
     const { run } = hooks;
-    hooks.run = () => Promise.reject(new Error("engine failed on purpose"));
+    hooks.run = () => {
+      hooks.run = run;
+      return Promise.reject(new Error("engine failed on purpose"));
+    };
     fixture.gpu.device.destroy();
-    await assertRejects(() => append(decoder, AFTER), Error, "on purpose");
-    hooks.run = run;
     const expected = await undisturbed(model, BEFORE, AFTER);
+    assertLogits(await append(decoder, AFTER, 1), expected, TOLERANCE);
+    for (let i = 0; i < 2; i++) {
+      await assertRejects(
+        () => append(decoder, AFTER),
+        Error,
+        "could not be brought back",
+      );
+    }
+    decoder.open(0, POLICY);
+    await append(decoder, BEFORE);
     assertLogits(await append(decoder, AFTER), expected, TOLERANCE);
     const alive = fixture.gpus.filter(({ isLost }) => !isLost);
     assertEquals(alive, [fixture.gpu]);
@@ -265,13 +283,18 @@ Deno.test({
       await append(decoder, [1, 2], 1);
       decoder.rewind(1, count);
       fixture.gpu.device.destroy();
-      const actual = await append(decoder, AFTER, 1);
+      const actual = await append(decoder, AFTER.slice(0, 3), 1);
+      fixture.gpu.device.destroy();
+      actual.push(...await append(decoder, AFTER.slice(3), 1));
       const kept = BEFORE.slice(0, count);
       const expected = await undisturbed(model, kept, AFTER);
       assertLogits(actual, expected, TOLERANCE, `rewound to ${count}`);
     }
   },
 });
+
+/** Of swapped conversations and shared beginnings. */
+const ROOM = { swapBytes: 1e8, sharedBytes: 1e8 };
 
 Deno.test({
   name:
@@ -287,7 +310,9 @@ Deno.test({
         repeated: REPEATED,
       });
       const answers = async () => {
-        const service = openChatService(fixture.decoder);
+        // It asks of it what every decoder has.
+        const decoder = fixture.decoder as Decoder as ScriptedDecoder;
+        const service = openService(decoder, { window: 20, ...ROOM });
         return await Promise.all(
           Array.from({ length: STREAMS }, async (_, i) => {
             const asked = ["hello user ".repeat(i + 1)];
@@ -319,22 +344,3 @@ Deno.test({
     }
   },
 });
-
-function openChatService(decoder: GpuDecoder): ChatService {
-  return new ChatService({
-    id: "small",
-    decoder,
-    tokenizer: TOKENIZER,
-    template: TEMPLATE,
-    sinks: 4,
-    window: 20,
-    limits: {
-      maxTokens: 100,
-      queue: 16,
-      queueTimeout: 60_000,
-      answerTimeout: 120_000,
-      swapBytes: 1e8,
-      sharedBytes: 1e8,
-    },
-  });
-}

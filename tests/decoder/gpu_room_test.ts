@@ -11,17 +11,21 @@ const ignore = gpuAbsent !== null;
 const POLICY = new SinkWindow(4, 13);
 const TOLERANCE = 1e-4;
 
+const TENSORS = 4; // keys and values of two layers
+
 /** Refuses caches that take more than `most` bytes in all, as a device does that has no more. */
 function capCaches(gpu: Gpu, most: number): void {
   const create = gpu.device.createBuffer;
   const { maxBufferSize } = gpu.device.limits;
+  let [claimed, bytes] = [0, 0];
   gpu.device.createBuffer = (descriptor) => {
-    const { size } = descriptor;
-    const cached = gpu.bytes.caches + size > most &&
-      descriptor.label?.startsWith("keys");
-    return create(
-      cached ? { ...descriptor, size: 2 * maxBufferSize } : descriptor,
-    );
+    if (!/^(keys|values)_/.test(descriptor.label ?? "")) {
+      return create(descriptor);
+    }
+    bytes += descriptor.size;
+    const refused = ++claimed <= TENSORS && bytes > most;
+    const size = refused ? 2 * maxBufferSize : descriptor.size;
+    return create({ ...descriptor, size });
   };
 }
 

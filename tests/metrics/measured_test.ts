@@ -21,12 +21,15 @@ const request = {
   stop: [],
 };
 const cache = {
+  policy: "sink-window" as const,
   held: 0,
   seen: 0,
   evicted: 0,
   capacity: 8,
   sinks: 0,
+  horizon: 0,
   bytes: 8,
+  fullBytes: 0,
 };
 
 function start(promptTokens: number, cachedTokens: number): GenerationEvent {

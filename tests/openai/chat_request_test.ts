@@ -45,6 +45,7 @@ Deno.test("every obeyed parameter reaches the model", () => {
     logit_bias: { "5": -100, "0": 1.5 },
     seed: -3,
     logprobs: true,
+    everstream: { policy: "full", sinks: null, window: 9 },
     top_logprobs: 2,
     n: 1,
   });
@@ -73,6 +74,7 @@ Deno.test("every obeyed parameter reaches the model", () => {
       maxTokens: 7,
       stop: ["x", "y"],
       topLogprobs: 2,
+      policy: { policy: "full", sinks: undefined, window: 9 },
     },
   });
 });
@@ -114,6 +116,7 @@ Deno.test("what is left out or null has its default", () => {
       maxTokens: undefined,
       stop: [],
       topLogprobs: undefined,
+      policy: undefined,
     },
   };
   assertEquals(parseChatRequest({ messages }), expected);

@@ -33,12 +33,15 @@ Deno.test("a whole answer has OpenAI's shape", async () => {
       total_tokens: 6,
       prompt_tokens_details: { cached_tokens: 1 },
       everstream: {
+        policy: "sink-window",
         held: 6,
         seen: 6,
         evicted: 0,
         capacity: 64,
         sinks: 4,
+        horizon: 4,
         bytes: 64 * 23_040,
+        full_bytes: 6 * 23_040,
       },
     },
   });
@@ -47,6 +50,27 @@ Deno.test("a whole answer has OpenAI's shape", async () => {
     returned: 0,
     finished: 1,
   });
+});
+
+Deno.test("a request can say what its cache keeps", async () => {
+  const { chat, model } = testApp({ pieces: ["a"] });
+  const everstream = { policy: "sink-window", sinks: 2, window: 30 };
+  await (await chat(hello({ everstream }))).text();
+  assertEquals(model.requests[0]!.policy, everstream);
+  for (
+    const [everstream, param] of [
+      [{ policy: "lru" }, "everstream.policy"],
+      [{ sinks: -1 }, "everstream.sinks"],
+      [{ window: 0 }, "everstream.window"],
+      [{ kv_bits: 3 }, "everstream"],
+      [7, "everstream"],
+    ] as const
+  ) {
+    const response = await chat(hello({ everstream }));
+    assertEquals(response.status, 400);
+    const { error } = await response.json();
+    assert(error.param.startsWith(param), `${error.param}: ${error.message}`);
+  }
 });
 
 Deno.test("log-probabilities have OpenAI's shape, and what JSON cannot say is -9999", async () => {

@@ -52,7 +52,8 @@ Deno.test("usage asked for comes last, and is null before", async () => {
     hello({ stream: true, stream_options: { include_usage: true } }),
   );
   const cache =
-    '{"held":4,"seen":4,"evicted":0,"capacity":64,"sinks":4,"bytes":1474560}';
+    '{"policy":"sink-window","held":4,"seen":4,"evicted":0,"capacity":64,"sinks":4,"horizon":4,' +
+    '"bytes":1474560,"full_bytes":92160}';
   assertEquals(await plainFrames(response), [
     `data: {${HEAD},${
       choice('{"role":"assistant","content":""}')
@@ -75,14 +76,18 @@ Deno.test("the cache's state is in the chunks of who asks for it", async () => {
   const states = frames(await response.text())
     .filter((frame) => frame.startsWith("data: {"))
     .map((frame) => JSON.parse(frame.slice(6)).everstream);
-  const fixed = { capacity: 5, sinks: 2, bytes: 115_200 };
-  assertEquals(states, [
-    undefined,
-    { held: 0, seen: 0, evicted: 0, ...fixed, sinks: 0 },
-    { held: 4, seen: 4, evicted: 0, ...fixed },
-    { held: 5, seen: 5, evicted: 0, ...fixed },
-    { held: 5, seen: 5, evicted: 0, ...fixed },
-  ]);
+  const state = (seen: number, sinks = 2) => ({
+    policy: "sink-window",
+    held: seen,
+    seen,
+    evicted: 0,
+    capacity: 5,
+    sinks,
+    horizon: sinks,
+    bytes: 115_200,
+    full_bytes: seen * 23_040,
+  });
+  assertEquals(states, [undefined, state(0, 0), state(4), state(5), state(5)]);
 });
 
 Deno.test("an event without text makes no frame", async () => {

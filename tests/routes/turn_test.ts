@@ -7,12 +7,15 @@ import { Turn } from "../../lib/routes/turn.ts";
 Deno.test.sanitizer({ ops: true, resources: true });
 
 const cache = {
+  policy: "sink-window" as const,
   held: 0,
   seen: 0,
   evicted: 0,
   capacity: 8,
   sinks: 0,
+  horizon: 0,
   bytes: 8,
+  fullBytes: 0,
 };
 
 function text(tokens: number): GenerationEvent {

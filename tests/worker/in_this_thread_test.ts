@@ -3,7 +3,7 @@ import { UnavailableError } from "../../lib/chat/chat_model.ts";
 import { readConfig } from "../../lib/config.ts";
 import { inThisThread } from "../../lib/worker/in_this_thread.ts";
 import { ModelHost } from "../../lib/worker/model_host.ts";
-import { streamed, tell, ToldModel } from "./told_model.ts";
+import { CACHES, streamed, tell, ToldModel } from "./told_model.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -15,12 +15,15 @@ Deno.test("without workers a model in this thread does the same", async () => {
       inThisThread(() =>
         Promise.resolve({
           model: new ToldModel(),
+          caches: CACHES,
           description: "Model told",
           release: () => Promise.resolve(void released++),
         })
       ),
   });
+  assertEquals(host.caches(), null);
   assertEquals(await host.loaded, true);
+  assertEquals(host.caches(), CACHES);
   const model = host.model()!;
   assertEquals(
     await Array.fromAsync(model.generate(tell("stream 3"))),

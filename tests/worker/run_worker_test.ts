@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { readConfig } from "../../lib/config.ts";
 import type { Report } from "../../lib/worker/protocol.ts";
 import { runWorker } from "../../lib/worker/run_worker.ts";
-import { tell, ToldModel } from "./told_model.ts";
+import { CACHES, tell, ToldModel } from "./told_model.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -17,6 +17,7 @@ async function ran() {
   const { receive, crash } = runWorker(() =>
     Promise.resolve({
       model,
+      caches: CACHES,
       description: "Model told",
       release: async () => void released.push((await model.state()).running),
     }), ({ type }) => {

@@ -4,7 +4,7 @@
  * @module
  */
 import { serveInWorker } from "../../lib/worker/worker_scope.ts";
-import { ToldModel } from "./told_model.ts";
+import { CACHES, ToldModel } from "./told_model.ts";
 
 serveInWorker(async ({ model, modelsDirectory }) => {
   if (model === "absent") throw new Error("There is no file at absent.gguf");
@@ -16,6 +16,7 @@ serveInWorker(async ({ model, modelsDirectory }) => {
   }
   return {
     model: new ToldModel(),
+    caches: CACHES,
     description: `Model ${model}`,
     release: () =>
       Deno.writeTextFile(`${modelsDirectory}/released`, ".", { append: true }),

@@ -13,16 +13,20 @@ import {
   RequestError,
   UnavailableError,
 } from "../../lib/chat/chat_model.ts";
+import type { CacheSetup } from "../../lib/plan/cache_setup.ts";
 
 type Events = AsyncGenerator<GenerationEvent, void, void>;
 
 const CACHE: CacheUsage = {
+  policy: "sink-window",
   held: 5,
   seen: 7,
   evicted: 2,
   capacity: 5,
   sinks: 1,
+  horizon: 3,
   bytes: 1000,
+  fullBytes: 1400,
 };
 
 const START: GenerationEvent = {
@@ -60,6 +64,14 @@ export function streamed(count: number): GenerationEvent[] {
     },
   ];
 }
+
+/** What a {@linkcode ToldModel} says its caches depend on. */
+export const CACHES: CacheSetup = {
+  shape: { layers: 2, heads: 4, kvHeads: 2, headDim: 16 },
+  sinks: 4,
+  window: 60,
+  memory: 1 << 20,
+};
 
 /** A request for a {@linkcode ToldModel}. */
 export function tell(content: string): GenerationRequest {

@@ -6,6 +6,7 @@ import {
   WorkerHandle,
   type WorkerLike,
 } from "../../lib/worker/worker_handle.ts";
+import { CACHES } from "./told_model.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -33,6 +34,7 @@ const READY = {
   type: "ready",
   id: "told",
   created: 0,
+  caches: CACHES,
   description: "Model told",
 } as const;
 const CRASHED = {
@@ -44,6 +46,7 @@ Deno.test("a worker is stopped by being told so, and ended when it has stopped",
   const { handle, report, told } = handled();
   report(READY);
   assertEquals(await handle.ready, "Model told");
+  assertEquals(handle.caches, CACHES);
   const stopped = handle.stop();
   assertEquals([handle.model, told], [null, ["load", "stop"]]);
   report({ type: "stopped" });

@@ -11,28 +11,27 @@
 import {
   type GpuRows,
   heldRows,
-  type Lane,
   placements,
   planAppend,
-  sinkCopies,
-  sinkShift,
+  rowCount,
 } from "../../cache/gpu_rows.ts";
 import type { CacheTensor } from "../../cache/layout.ts";
-import type { Held, SinkWindow } from "../../cache/sink_window.ts";
+import type { Held } from "../../cache/sink_window.ts";
 import type { Gpu } from "../../engine/gpu.ts";
 import type { GpuGraph } from "../../engine/gpu_session.ts";
 import type { DecoderPlan } from "../../graph/convert.ts";
 import type { LogitSummary, SummaryRequest } from "../../sampling/summary.ts";
-import { bytesOf, type Element } from "../../../kernels/element.ts";
+import type { Element } from "../../../kernels/element.ts";
 import { Pipelines } from "../../../kernels/pipelines.ts";
 import { SampleKernel } from "../../../kernels/sample.ts";
-import type { RowBlock } from "../../../kernels/row_block.ts";
 import { SlotCopy } from "../../../kernels/slot_copy.ts";
 import type { EmbeddingTable } from "../embedding_table.ts";
 import { AngleTable } from "./angle_table.ts";
 import { gpuSlotBytes } from "./gpu_size.ts";
+import { claimPacked, type Packed } from "./packed_slot.ts";
 import { Reader, type Reading, readOnce } from "./reader.ts";
 import { RunBuffers, type TokenLane } from "./run_buffers.ts";
+import { copiesForChunk, copiesForNext } from "./sink_moves.ts";
 import { type BankShape, SlotBank, type SlotMove } from "./slot_bank.ts";
 
 /** What a model is made of, on any device. */
@@ -59,15 +58,6 @@ export interface ComputedRun {
   readonly bank: SlotBank;
   readonly lanes: readonly (TokenLane | null)[];
   readonly append: number;
-}
-
-/** What is kept of a conversation, outside of any slot: its tensors one after the other. */
-export interface Packed {
-  readonly held: Held;
-  readonly buffer: GPUBuffer;
-  /** In the order of a slot's tensors. */
-  readonly blocks: readonly RowBlock[];
-  readonly rows: number;
 }
 
 /** Changes of logits that have room at first. */
@@ -203,6 +193,11 @@ export class GpuModel {
     return this.stage.bytesOf(1);
   }
 
+  /** Bytes of one token in all layers. */
+  get tokenBytes(): number {
+    return this.slotBytes / rowCount(this.banks[0]!.rows);
+  }
+
   /** The bank of a slot, and the slot's number in there. */
   place(slot: number): { bank: SlotBank; index: number } {
     const { slots } = this.banks[0]!;
@@ -229,7 +224,7 @@ export class GpuModel {
     try {
       await this.gpu.checked("run the model", async () => {
         const { inputs, outputs } = this.#runs.write(bank.rows, lanes, plan);
-        if (staged) this.#copySinksForChunk(lanes[0]!);
+        if (staged) bank.move(copiesForChunk(bank, lanes[0]!));
         const caches = bank.bind(lanes.length);
         await this.#session.run({ ...inputs, ...caches.inputs }, {
           ...outputs,
@@ -254,7 +249,7 @@ export class GpuModel {
       if (bank === this.stage) continue;
       const { policy, seen, count } = lane;
       moves.push(
-        ...this.#copiesForNext(bank, slot, { policy, seen: seen + count }),
+        ...copiesForNext(bank, slot, { policy, seen: seen + count }),
       );
     }
     bank.move(moves);
@@ -268,7 +263,7 @@ export class GpuModel {
     for (const [slot, lane] of lanes.entries()) {
       bank.clearSpare(encoder, slot, lane ? heldRows(bank.rows, lane) : 0);
       if (lane && bank !== this.stage) {
-        refresh.push(...this.#copiesForNext(bank, slot, lane));
+        refresh.push(...copiesForNext(bank, slot, lane));
       }
     }
     device.queue.submit([encoder.finish()]);
@@ -315,12 +310,15 @@ export class GpuModel {
   store(slot: number, held: Held): void {
     const { bank, index } = this.place(slot);
     this.#copySlot(this.stage, 0, bank, index, held);
-    bank.move(this.#copiesForNext(bank, index, held));
+    bank.move(copiesForNext(bank, index, held));
   }
 
   /** Copies what is kept of the conversation on the stage, on the device. */
   park(held: Held): Packed {
-    const packed = this.#claimPacked(held);
+    const packed = claimPacked(this.gpu, this.#shape, {
+      held,
+      rows: heldRows(this.stage.rows, held),
+    });
     const { blocks, rows } = packed;
     const from = this.stage.blocks(0);
     this.#copy.run(from.map((from, i) => ({ from, to: blocks[i]!, rows })));
@@ -332,7 +330,7 @@ export class GpuModel {
     const { bank, index } = this.place(slot);
     const to = bank.blocks(index);
     this.#copy.run(to.map((to, i) => ({ from: blocks[i]!, to, rows })));
-    bank.move(this.#copiesForNext(bank, index, held));
+    bank.move(copiesForNext(bank, index, held));
     buffer.destroy(); // once the queue is done with it
   }
 
@@ -373,7 +371,7 @@ export class GpuModel {
     const rows = heldRows(bank.rows, held);
     await this.gpu.checked("restore a conversation", () => {
       bank.write(index, data, { given, rows });
-      bank.move(this.#copiesForNext(bank, index, held));
+      bank.move(copiesForNext(bank, index, held));
     });
   }
 
@@ -387,36 +385,6 @@ export class GpuModel {
     this.#copy.destroy();
     await this.#session.release();
     this.gpu.release();
-  }
-
-  /** Copies of the sinks for a chunk's queries that are past capacity. */
-  #copySinksForChunk(lane: Lane): void {
-    const { policy, seen, count } = lane;
-    const moves: SlotMove[] = [];
-    for (let t = 0; t < count; t++) {
-      moves.push(...this.#copies(this.stage, 0, policy, seen + t, t));
-    }
-    this.stage.move(moves);
-  }
-
-  #copiesForNext(bank: SlotBank, slot: number, held: Held): SlotMove[] {
-    return this.#copies(bank, slot, held.policy, held.seen, 0);
-  }
-
-  #copies(
-    bank: SlotBank,
-    slot: number,
-    policy: SinkWindow,
-    position: number,
-    t: number,
-  ): SlotMove[] {
-    const shift = sinkShift(policy, position);
-    if (shift === 0) return [];
-    return sinkCopies(bank.rows, policy, t).map((move) => ({
-      ...move,
-      slot,
-      shift,
-    }));
   }
 
   #copySlot(
@@ -448,26 +416,5 @@ export class GpuModel {
       copy: (encoder, landing) =>
         bank.copyOut(encoder, { slot: index, rows }, landing),
     };
-  }
-
-  #claimPacked(held: Held): Packed {
-    const { layers, tensors, element } = this.#shape;
-    const rows = heldRows(this.stage.rows, held);
-    const [{ heads, width }] = tensors as [CacheTensor];
-    const elements = heads * rows * width;
-    const count = layers * tensors.length;
-    const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
-    const buffer = this.gpu.buffer("scratch", {
-      label: "packed_slot",
-      size: count * elements * bytesOf(element),
-      usage: STORAGE | COPY_SRC | COPY_DST,
-    });
-    const blocks = Array.from({ length: count }, (_, i) => ({
-      buffer,
-      slot: 0,
-      rows,
-      offset: i * elements,
-    }));
-    return { held, buffer, blocks, rows };
   }
 }

@@ -14,12 +14,17 @@ export interface ModelOpening {
   readonly size: GpuSize;
 }
 
-/** Opens its model on another device whenever one is lost. */
+/**
+ * Opens its model on another device whenever one is lost, or had an error that nobody waited for: what
+ * is in its memory is not what it should be then.
+ */
 export class LastingModel {
   readonly #opening: ModelOpening;
   readonly #bringBack: (model: GpuModel) => Promise<void>;
   /** `null` from when a device was found lost until all is as it was on another one. */
   #model: GpuModel | null;
+  /** Models whose devices had such an error. */
+  readonly #spoilt = new WeakSet<GpuModel>();
   #released = false;
 
   /** @param bringBack puts what was lost with a device onto another one */
@@ -31,11 +36,14 @@ export class LastingModel {
     this.#opening = opening;
     this.#model = model;
     this.#bringBack = bringBack;
+    this.#watch(model);
   }
 
-  /** The model as it is now; `null` if its device is lost. */
+  /** The model as it is now; `null` if its device is lost, or as good as lost. */
   get present(): GpuModel | null {
-    return this.#model?.gpu.isLost ? null : this.#model;
+    const model = this.#model;
+    const gone = !model || model.gpu.isLost || this.#spoilt.has(model);
+    return gone ? null : model;
   }
 
   /** Bytes on the device, by purpose. */
@@ -61,6 +69,16 @@ export class LastingModel {
     }
   }
 
+  /**
+   * Says whether what was computed counts; to be asked before anything changes for it.
+   *
+   * @throws {GpuLostError} if the device had an error that nobody waited for
+   */
+  check(model: GpuModel): void {
+    if (!this.#spoilt.has(model)) return;
+    throw new GpuLostError("Cannot run the model: the GPU had an error before");
+  }
+
   /** Frees the device. */
   async release(): Promise<void> {
     this.#released = true;
@@ -83,6 +101,7 @@ export class LastingModel {
     let model: GpuModel | null = null;
     try {
       model = await openGpuModel(open, source, size);
+      this.#watch(model);
       await this.#bringBack(model);
       return model;
     } catch (cause) {
@@ -94,6 +113,13 @@ export class LastingModel {
         { cause },
       );
     }
+  }
+
+  #watch(model: GpuModel): void {
+    model.gpu.device.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      this.#spoilt.add(model);
+    });
   }
 
   async #drop(): Promise<void> {

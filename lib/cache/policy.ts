@@ -1,0 +1,122 @@
+/**
+ * Which tokens a conversation keeps, by the names that operators and clients use: numbers and words,
+ * no tensors. All of today's policies are a {@linkcode SinkWindow}.
+ *
+ * @module
+ */
+import { SinkWindow } from "./sink_window.ts";
+
+/**
+ * - `full` keeps all tokens, and takes no more than fit;
+ * - `window` keeps the latest W;
+ * - `sink-window` keeps the first S, too (StreamingLLM, arXiv 2309.17453).
+ */
+export const POLICY_NAMES = ["full", "window", "sink-window"] as const;
+
+/** A policy's name. */
+export type PolicyName = typeof POLICY_NAMES[number];
+
+/** A conversation's policy, fixed at its first token. */
+export interface Policy {
+  readonly name: PolicyName;
+  readonly rows: SinkWindow;
+}
+
+/** What is asked for; what is left out is the server's choice. */
+export interface PolicyRequest {
+  readonly policy?: PolicyName | undefined;
+  /** S, for `sink-window` alone. */
+  readonly sinks?: number | undefined;
+  /** W; for `full` the most tokens that it takes. */
+  readonly window?: number | undefined;
+}
+
+/** What a server offers. */
+export interface PolicyOffer {
+  /** Taken where a request asks for none. */
+  readonly standard: PolicyName;
+  readonly allowed: readonly PolicyName[];
+  /** Sinks and window where a request asks for none. */
+  readonly sinks: number;
+  readonly window: number;
+  /** What a slot has room for. */
+  readonly room: { readonly sinks: number; readonly window: number };
+}
+
+/** A policy that this server cannot give; `field` of the request is why. */
+export class PolicyError extends RangeError {
+  override name = "PolicyError";
+
+  constructor(readonly field: keyof PolicyRequest, message: string) {
+    super(message);
+  }
+}
+
+/**
+ * The policy that a request asks for.
+ *
+ * @throws {PolicyError} if it is not offered, or does not fit
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { choosePolicy } from "./policy.ts";
+ * const room = { sinks: 4, window: 1020 };
+ * const offer = {
+ *   standard: "sink-window",
+ *   allowed: ["window", "sink-window"],
+ *   ...room,
+ *   room,
+ * } as const;
+ * const { rows } = choosePolicy({ window: 252 }, offer);
+ * assertEquals([rows.sinks, rows.window, rows.capacity], [4, 252, 256]);
+ * assertEquals(choosePolicy({ policy: "window" }, offer).rows.sinks, 0);
+ * ```
+ */
+export function choosePolicy(
+  request: PolicyRequest,
+  { standard, allowed, sinks, window, room }: PolicyOffer,
+): Policy {
+  const name = request.policy ?? standard;
+  if (!allowed.includes(name)) {
+    throw new PolicyError(
+      "policy",
+      `This server does not offer policy "${name}", but ${allowed.join(", ")}`,
+    );
+  }
+  if (request.sinks !== undefined && name !== "sink-window") {
+    throw new PolicyError(
+      "sinks",
+      `Policy "${name}" has no sinks: leave them out`,
+    );
+  }
+  const kept = {
+    sinks: name === "sink-window" ? request.sinks ?? sinks : 0,
+    window: request.window ?? window,
+  };
+  if (kept.window > room.window || kept.window < 1) {
+    throw new PolicyError(
+      "window",
+      `A window of ${kept.window} tokens is not to be had: this server's are 1 to ${room.window}`,
+    );
+  }
+  if (kept.sinks > room.sinks) {
+    throw new PolicyError(
+      "sinks",
+      `${kept.sinks} sinks are not to be had: this server keeps up to ${room.sinks}`,
+    );
+  }
+  if (request.sinks !== undefined && kept.sinks > kept.window) {
+    throw new PolicyError(
+      "sinks",
+      `${kept.sinks} sinks are more than half of what is kept: ask for at most ${kept.window}, the window`,
+    );
+  }
+  return { name, rows: new SinkWindow(kept.sinks, kept.window) };
+}
+
+/** Whether two policies are the same. */
+export function samePolicy(a: Policy, b: Policy): boolean {
+  return a.name === b.name && a.rows.sinks === b.rows.sinks &&
+    a.rows.window === b.rows.window;
+}
