@@ -10,7 +10,8 @@ import { type GpuBytes, GpuLostError } from "../engine/gpu.ts";
 import type { Sample } from "../sampling/mod.ts";
 import type { DecodeChunk, Decoder, SampledChunk } from "./decoder.ts";
 import { choose, findChoices } from "./gpu/choices.ts";
-import type { ComputedRun, GpuModel, GpuModelSource } from "./gpu/gpu_model.ts";
+import type { GpuModelSource } from "./gpu/claim_parts.ts";
+import type { ComputedRun, GpuModel } from "./gpu/gpu_model.ts";
 import { type GpuSize, stageRows } from "./gpu/gpu_size.ts";
 import { type GpuSnapshot, History, snapshotOf } from "./gpu/history.ts";
 import { LastingModel, type ModelOpening } from "./gpu/lasting_model.ts";
@@ -38,8 +39,6 @@ export class GpuDecoder implements Decoder {
   readonly slotBytes: number;
   readonly tokenBytes: number;
   readonly #size: GpuSize;
-  /** Bytes of a copy of a conversation, for each row that it holds. */
-  readonly #rowBytes: number;
   readonly #book: SlotBook;
   readonly #histories: (History | null)[];
   readonly #device: LastingModel;
@@ -67,7 +66,6 @@ export class GpuDecoder implements Decoder {
   private constructor(opening: ModelOpening, model: GpuModel) {
     const { source, size } = opening;
     this.#size = size;
-    this.#rowBytes = model.rowBytes;
     this.#device = new LastingModel(
       opening,
       model,
@@ -78,7 +76,7 @@ export class GpuDecoder implements Decoder {
     this.chunk = size.chunk;
     this.room = { sinks: size.sinks, window: size.window };
     this.slotBytes = model.slotBytes;
-    this.tokenBytes = model.tokenBytes;
+    this.tokenBytes = model.rowBytes;
     const rows = stageRows(size);
     this.#book = new SlotBook({
       slots: size.slots,
@@ -335,7 +333,7 @@ export class GpuDecoder implements Decoder {
     const rows = heldRows(stageRows(this.#size), held);
     return snapshotOf({
       ...held,
-      bytes: rows * this.#rowBytes,
+      bytes: rows * this.tokenBytes,
       data,
       rows,
       layout: this.#layout,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { SinkWindow } from "../../lib/cache/sink_window.ts";
 import { DecoderReference } from "../reference/decoder_reference.ts";
 import {

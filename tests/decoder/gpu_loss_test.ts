@@ -19,12 +19,12 @@ import {
   type SmallModel,
   writeSmallModel,
 } from "../reference/small_model.ts";
-import { gpuAbsent } from "./gpu_absent.ts";
+import { absentReason } from "../gpu.ts";
 import { type GpuFixture, openGpuFixture } from "./gpu_fixture.ts";
 import { LOSS_MOMENTS, Losses, type LossMoment } from "./gpu_losses.ts";
 import { appendAll, assertLogits } from "./open.ts";
 
-const ignore = gpuAbsent !== null;
+const ignore = absentReason !== null;
 const STREAMS = 8;
 /** Conversations are copied to the host after this many tokens, or as many as their caches hold. */
 const REPEATED = 20;

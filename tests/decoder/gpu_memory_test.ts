@@ -5,10 +5,10 @@ import type { GpuDecoder } from "../../lib/decoder/gpu_decoder.ts";
 import { createSampler } from "../../lib/sampling/mod.ts";
 import { download } from "../gpu.ts";
 import { randomTokens, writeSmallModel } from "../reference/small_model.ts";
-import { gpuAbsent } from "./gpu_absent.ts";
+import { absentReason } from "../gpu.ts";
 import { openGpuFixture } from "./gpu_fixture.ts";
 
-const ignore = gpuAbsent !== null;
+const ignore = absentReason !== null;
 const POLICY = new SinkWindow(4, 13);
 
 /** Steps each slot by one token of its own choice; gives the tokens. */

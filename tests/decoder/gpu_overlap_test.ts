@@ -5,11 +5,11 @@ import type { GpuDecoder } from "../../lib/decoder/gpu_decoder.ts";
 import type { GpuSnapshot } from "../../lib/decoder/gpu/history.ts";
 import { DecoderReference } from "../reference/decoder_reference.ts";
 import { randomTokens, writeSmallModel } from "../reference/small_model.ts";
-import { gpuAbsent } from "./gpu_absent.ts";
+import { absentReason } from "../gpu.ts";
 import { openGpuFixture } from "./gpu_fixture.ts";
 import { appendAll, assertLogits } from "./open.ts";
 
-const ignore = gpuAbsent !== null;
+const ignore = absentReason !== null;
 const POLICY = new SinkWindow(4, 13);
 const TOLERANCE = 1e-4;
 const [BEFORE, AFTER] = [randomTokens(40), randomTokens(6, undefined, 8)];

@@ -3,11 +3,11 @@ import { SinkWindow } from "../../lib/cache/sink_window.ts";
 import type { Gpu } from "../../lib/engine/gpu.ts";
 import { DecoderReference } from "../reference/decoder_reference.ts";
 import { randomTokens, writeSmallModel } from "../reference/small_model.ts";
-import { gpuAbsent } from "./gpu_absent.ts";
+import { absentReason } from "../gpu.ts";
 import { type GpuFixture, openGpuFixture } from "./gpu_fixture.ts";
 import { appendAll, assertLogits } from "./open.ts";
 
-const ignore = gpuAbsent !== null;
+const ignore = absentReason !== null;
 const POLICY = new SinkWindow(4, 13);
 const TOLERANCE = 1e-4;
 

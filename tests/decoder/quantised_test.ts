@@ -9,7 +9,7 @@ import {
   type SmallModelOptions,
   writeSmallModel,
 } from "../reference/small_model.ts";
-import { gpuAbsent } from "./gpu_absent.ts";
+import { absentReason } from "../gpu.ts";
 import {
   appendAll,
   gpuEngine,
@@ -140,5 +140,5 @@ quantisedTests("native, f32 activations,", hostEngine(EXACT), {
 // Small matrices with offsets are put on a finer grid there, if that moves their weights by less than 0.0035
 quantisedTests("webgpu", gpuEngine("f32"), {
   tolerance: 0.15,
-  ignore: gpuAbsent !== null,
+  ignore: absentReason !== null,
 });

@@ -1,6 +1,6 @@
 import { batchContractTests } from "./batch_contract.ts";
 import { contractTests } from "./contract.ts";
-import { gpuAbsent as absent } from "./gpu_absent.ts";
+import { absentReason as absent } from "../gpu.ts";
 import { gpuEngine } from "./open.ts";
 
 // Errors found: up to 1.5e-5.

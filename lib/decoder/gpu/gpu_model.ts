@@ -8,50 +8,19 @@
  *
  * @module
  */
-import {
-  type GpuRows,
-  heldRows,
-  placements,
-  planAppend,
-  rowCount,
-} from "../../cache/gpu_rows.ts";
-import type { CacheTensor } from "../../cache/layout.ts";
+import { heldRows, placements, planAppend } from "../../cache/gpu_rows.ts";
 import type { Held } from "../../cache/sink_window.ts";
 import type { Gpu } from "../../engine/gpu.ts";
 import type { GpuGraph } from "../../engine/gpu_session.ts";
-import type { DecoderPlan } from "../../graph/convert.ts";
 import type { LogitSummary, SummaryRequest } from "../../sampling/summary.ts";
-import type { Element } from "../../../kernels/element.ts";
-import { Pipelines } from "../../../kernels/pipelines.ts";
-import { SampleKernel } from "../../../kernels/sample.ts";
-import { SlotCopy } from "../../../kernels/slot_copy.ts";
-import type { EmbeddingTable } from "../embedding_table.ts";
-import { AngleTable } from "./angle_table.ts";
+import type { SampleKernel } from "../../../kernels/sample.ts";
+import type { SlotCopy } from "../../../kernels/slot_copy.ts";
 import { gpuSlotBytes } from "./gpu_size.ts";
 import { claimPacked, type Packed } from "./packed_slot.ts";
-import { Reader, type Reading, readOnce } from "./reader.ts";
-import { RunBuffers, type TokenLane } from "./run_buffers.ts";
+import { type Reader, type Reading, readOnce } from "./reader.ts";
+import type { RunBuffers, TokenLane } from "./run_buffers.ts";
 import { copiesForChunk, copiesForNext } from "./sink_moves.ts";
-import { type BankShape, SlotBank, type SlotMove } from "./slot_bank.ts";
-
-/** What a model is made of, on any device. */
-export interface GpuModelSource {
-  /** Opens the graph on a device. */
-  readonly openSession: (gpu: Gpu) => Promise<GpuGraph>;
-  readonly plan: DecoderPlan;
-  readonly embeddings: EmbeddingTable;
-}
-
-/** How much of it there is. */
-export interface GpuModelSize {
-  readonly slots: number;
-  /** Slots of a bank at most. */
-  readonly bankSlots: number;
-  /** Rows of a slot in a bank, and of the stage; `copies` of the stage is what a chunk past capacity may have. */
-  readonly rows: GpuRows;
-  readonly stageRows: GpuRows;
-  readonly element: Element;
-}
+import type { BankShape, SlotBank, SlotMove } from "./slot_bank.ts";
 
 /** A run that was computed: nothing of it is in the cache yet. */
 export interface ComputedRun {
@@ -60,142 +29,48 @@ export interface ComputedRun {
   readonly append: number;
 }
 
-/** Changes of logits that have room at first. */
-const CHANGES = 1024;
+/** What a model is made of on its device. */
+export interface GpuModelParts {
+  readonly session: GpuGraph;
+  readonly shape: BankShape;
+  readonly vocabulary: number;
+  readonly banks: readonly SlotBank[];
+  readonly stage: SlotBank;
+  readonly runs: RunBuffers;
+  /** Through which logits are read. */
+  readonly reader: Reader;
+  /** Through which conversations are copied while they go on. */
+  readonly passing: Reader;
+  readonly sample: SampleKernel;
+  readonly copy: SlotCopy;
+}
 
 /** A model on one device. */
 export class GpuModel {
   readonly gpu: Gpu;
-  readonly banks: readonly SlotBank[];
-  readonly stage: SlotBank;
-  readonly #source: GpuModelSource;
-  readonly #session: GpuGraph;
-  readonly #shape: BankShape;
-  readonly #runs: RunBuffers;
-  readonly #reader: Reader;
-  /** Through which conversations are copied while they go on. */
-  readonly #passing: Reader;
-  readonly #sample: SampleKernel;
-  readonly #copy: SlotCopy;
+  readonly #parts: GpuModelParts;
 
-  private constructor(
-    gpu: Gpu,
-    source: GpuModelSource,
-    parts: {
-      session: GpuGraph;
-      shape: BankShape;
-      banks: readonly SlotBank[];
-      stage: SlotBank;
-      runs: RunBuffers;
-      reader: Reader;
-      passing: Reader;
-      sample: SampleKernel;
-      copy: SlotCopy;
-    },
-  ) {
+  constructor(gpu: Gpu, parts: GpuModelParts) {
     this.gpu = gpu;
-    this.#source = source;
-    this.banks = parts.banks;
-    this.stage = parts.stage;
-    this.#session = parts.session;
-    this.#shape = parts.shape;
-    this.#runs = parts.runs;
-    this.#reader = parts.reader;
-    this.#passing = parts.passing;
-    this.#sample = parts.sample;
-    this.#copy = parts.copy;
+    this.#parts = parts;
   }
 
-  /**
-   * Opens the graph and claims all memory.
-   *
-   * @throws {Error} if the device has not enough of it, or the graph does not open; all is freed then.
-   */
-  static async open(
-    gpu: Gpu,
-    source: GpuModelSource,
-    size: GpuModelSize,
-  ): Promise<GpuModel> {
-    const { plan, embeddings } = source;
-    const session = await source.openSession(gpu);
-    try {
-      return await gpu.checked("claim the memory of all slots", async () => {
-        const { element, rows, stageRows, bankSlots } = size;
-        const { shape, attention } = plan;
-        const angles = new AngleTable(shape);
-        const { tensors } = attention;
-        const bankShape = { layers: shape.layers, tensors, element, angles };
-        const on = { gpu, session, pipelines: new Pipelines(gpu.device) };
-        const claim = (purpose: "caches" | "scratch", slots: number) =>
-          SlotBank.claim(on, bankShape, {
-            purpose,
-            slots,
-            rows: purpose === "caches" ? rows : stageRows,
-            moves: purpose === "caches"
-              ? slots * (1 + rows.sinks)
-              : stageRows.spare + stageRows.copies * rows.sinks,
-          });
-        const banks: SlotBank[] = [];
-        for (let first = 0; first < size.slots; first += bankSlots) {
-          const slots = Math.min(bankSlots, size.slots - first);
-          banks.push(await claim("caches", slots));
-        }
-        const stage = await claim("scratch", 1);
-        const runs = new RunBuffers({
-          gpu,
-          session,
-          shape,
-          embeddings,
-          angles,
-          element,
-        }, {
-          steps: { lanes: banks[0]!.slots, rows },
-          chunk: { tokens: stageRows.spare, rows: stageRows },
-        });
-        const { logits, most } = runs;
-        const { vocabulary } = shape;
-        const [{ heads, width }] = tensors as [CacheTensor];
-        const { pipelines } = on;
-        return new GpuModel(gpu, source, {
-          session,
-          shape: bankShape,
-          banks,
-          stage,
-          runs,
-          reader: new Reader(gpu, "landing_logits", most * vocabulary * 4),
-          passing: new Reader(
-            gpu,
-            "landing_copies",
-            stage.bytesOf(rows.sinks + rows.window),
-          ),
-          sample: await SampleKernel.create(pipelines, {
-            logits,
-            rows: most,
-            vocabulary,
-            changes: CHANGES,
-          }),
-          copy: await SlotCopy.create(pipelines, { heads, width, element }),
-        });
-      });
-    } catch (error) {
-      await session.release().catch(() => {});
-      throw error;
-    }
+  get banks(): readonly SlotBank[] {
+    return this.#parts.banks;
+  }
+
+  get stage(): SlotBank {
+    return this.#parts.stage;
   }
 
   /** Bytes of one slot, with its share of spare rows. */
   get slotBytes(): number {
-    return gpuSlotBytes(this.#shape, this.banks[0]!.rows);
+    return gpuSlotBytes(this.#parts.shape, this.banks[0]!.rows);
   }
 
   /** Bytes of a copy of a conversation, for each row that it holds. */
   get rowBytes(): number {
     return this.stage.bytesOf(1);
-  }
-
-  /** Bytes of one token in all layers. */
-  get tokenBytes(): number {
-    return this.slotBytes / rowCount(this.banks[0]!.rows);
   }
 
   /** The bank of a slot, and the slot's number in there. */
@@ -223,10 +98,14 @@ export class GpuModel {
     const run = { bank, lanes, append: plan.append };
     try {
       await this.gpu.checked("run the model", async () => {
-        const { inputs, outputs } = this.#runs.write(bank.rows, lanes, plan);
+        const { inputs, outputs } = this.#parts.runs.write(
+          bank.rows,
+          lanes,
+          plan,
+        );
         if (staged) bank.move(copiesForChunk(bank, lanes[0]!));
         const caches = bank.bind(lanes.length);
-        await this.#session.run({ ...inputs, ...caches.inputs }, {
+        await this.#parts.session.run({ ...inputs, ...caches.inputs }, {
           ...outputs,
           ...caches.outputs,
         });
@@ -275,15 +154,15 @@ export class GpuModel {
     first: number,
     rows: number,
   ): Promise<Float32Array<ArrayBuffer>> {
-    const row = this.#source.plan.shape.vocabulary * 4;
+    const row = this.#parts.vocabulary * 4;
     const bytes = rows * row;
     return new Float32Array(
-      await this.#reader.read({
+      await this.#parts.reader.read({
         what: "read logits",
         bytes,
         copy: (encoder, landing) =>
           encoder.copyBufferToBuffer(
-            this.#runs.logits,
+            this.#parts.runs.logits,
             first * row,
             landing,
             0,
@@ -297,7 +176,7 @@ export class GpuModel {
   summarise(
     requests: readonly { row: number; request: SummaryRequest }[],
   ): Promise<LogitSummary[]> {
-    return this.gpu.alive("sample", () => this.#sample.run(requests));
+    return this.gpu.alive("sample", () => this.#parts.sample.run(requests));
   }
 
   /** Brings a conversation onto the stage. */
@@ -315,13 +194,15 @@ export class GpuModel {
 
   /** Copies what is kept of the conversation on the stage, on the device. */
   park(held: Held): Packed {
-    const packed = claimPacked(this.gpu, this.#shape, {
+    const packed = claimPacked(this.gpu, this.#parts.shape, {
       held,
       rows: heldRows(this.stage.rows, held),
     });
     const { blocks, rows } = packed;
     const from = this.stage.blocks(0);
-    this.#copy.run(from.map((from, i) => ({ from, to: blocks[i]!, rows })));
+    this.#parts.copy.run(
+      from.map((from, i) => ({ from, to: blocks[i]!, rows })),
+    );
     return packed;
   }
 
@@ -329,7 +210,7 @@ export class GpuModel {
   unpark(slot: number, { buffer, blocks, rows, held }: Packed): void {
     const { bank, index } = this.place(slot);
     const to = bank.blocks(index);
-    this.#copy.run(to.map((to, i) => ({ from: blocks[i]!, to, rows })));
+    this.#parts.copy.run(to.map((to, i) => ({ from: blocks[i]!, to, rows })));
     bank.move(copiesForNext(bank, index, held));
     buffer.destroy(); // once the queue is done with it
   }
@@ -352,8 +233,8 @@ export class GpuModel {
     slot: number | "stage",
     held: Held,
   ): Promise<ArrayBuffer> | null {
-    if (this.#passing.busy) return null;
-    return this.#passing.read(this.#reading(slot, held));
+    if (this.#parts.passing.busy) return null;
+    return this.#parts.passing.read(this.#reading(slot, held));
   }
 
   /**
@@ -378,12 +259,12 @@ export class GpuModel {
   /** Frees the device with all that is on it. */
   async release(): Promise<void> {
     for (const bank of [...this.banks, this.stage]) bank.destroy();
-    this.#runs.destroy();
-    this.#reader.destroy();
-    this.#passing.destroy();
-    this.#sample.destroy();
-    this.#copy.destroy();
-    await this.#session.release();
+    this.#parts.runs.destroy();
+    this.#parts.reader.destroy();
+    this.#parts.passing.destroy();
+    this.#parts.sample.destroy();
+    this.#parts.copy.destroy();
+    await this.#parts.session.release();
     this.gpu.release();
   }
 
@@ -396,7 +277,7 @@ export class GpuModel {
   ): void {
     const rows = heldRows(this.stage.rows, held);
     const targets = to.blocks(toSlot);
-    this.#copy.run(
+    this.#parts.copy.run(
       from.blocks(fromSlot).map((block, i) => ({
         from: block,
         to: targets[i]!,

@@ -1,6 +1,7 @@
 /** A model that outlasts its devices. @module */
 import { type GpuBytes, GpuLostError } from "../../engine/gpu.ts";
-import type { GpuModel, GpuModelSource } from "./gpu_model.ts";
+import type { GpuModelSource } from "./claim_parts.ts";
+import type { GpuModel } from "./gpu_model.ts";
 import type { GpuSize } from "./gpu_size.ts";
 import { type OpenGpu, openGpuModel } from "./open_model.ts";
 

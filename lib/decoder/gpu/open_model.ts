@@ -1,7 +1,8 @@
 /** Opening a model on a GPU, with as many slots as it is asked for or a word on how many fit. @module */
 import type { CacheTensor } from "../../cache/layout.ts";
 import { type Gpu, GpuLostError } from "../../engine/gpu.ts";
-import { GpuModel, type GpuModelSource } from "./gpu_model.ts";
+import { claimParts, type GpuModelSource } from "./claim_parts.ts";
+import { GpuModel } from "./gpu_model.ts";
 import { bankRows, bankSlots, type GpuSize, stageRows } from "./gpu_size.ts";
 
 /** Opens a device; called again when one is lost. */
@@ -42,13 +43,14 @@ async function openOnce(
     const [tensor] = source.plan.attention.tensors as [CacheTensor];
     const most = gpu.device.limits.maxStorageBufferBindingSize;
     const perBank = bankSlots(size, tensor, most);
-    return await GpuModel.open(gpu, source, {
+    const parts = await claimParts(gpu, source, {
       slots: size.slots,
       bankSlots: perBank,
       rows: bankRows(size, perBank),
       stageRows: stageRows(size),
       element: size.element,
     });
+    return new GpuModel(gpu, parts);
   } catch (error) {
     gpu.release();
     throw error;

@@ -1,0 +1,108 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { planText } from "../../lib/plan/main.ts";
+import { parsePlanOptions } from "../../lib/plan/options.ts";
+import { temporaryDirectory } from "../models/_fixtures.ts";
+import { ggufOf, LLAMA_3_70B } from "./headers.ts";
+
+const DEFAULTS = {
+  model: "default",
+  sinks: 4,
+  systemSinks: 256,
+  window: 1020,
+  memory: 384 * 2 ** 20,
+} as const;
+
+function parse(...args: string[]) {
+  return parsePlanOptions(args, DEFAULTS);
+}
+
+/** What the program prints of a model like Llama-3-70B. */
+async function print(...args: string[]): Promise<string> {
+  await using directory = await temporaryDirectory();
+  const path = directory.file("big.gguf");
+  await Deno.writeFile(path, ggufOf(LLAMA_3_70B));
+  const from = { directory: directory.path };
+  return (await planText(parse(path, ...args), from))
+    .replaceAll(path, "big.gguf");
+}
+
+Deno.test("what the command line does not say is as the server is set up", () => {
+  assertEquals(parse(), {
+    help: false,
+    json: false,
+    model: "default",
+    policies: ["full", "window", "sink-window"],
+    tokens: 4096,
+    streams: 1,
+    sinks: 4,
+    window: 1020,
+    memory: 384 * 2 ** 20,
+  });
+  const pinned = parsePlanOptions([], { ...DEFAULTS, sinks: "system" });
+  assertEquals(pinned.sinks, 256);
+});
+
+Deno.test("the command line goes before how the server is set up", () => {
+  const { model, tokens, streams, sinks, window, memory, policies } = parse(
+    ..."m.gguf --tokens 9 --streams 3 --sinks 0 --window 7 --memory 2GiB".split(
+      " ",
+    ),
+    "--policy=sink-window,full",
+  );
+  assertEquals([model, tokens, streams], ["m.gguf", 9, 3]);
+  assertEquals([sinks, window, memory], [0, 7, 2 ** 31]);
+  assertEquals(policies, ["full", "sink-window"]);
+});
+
+for (
+  const wrong of [
+    ["--tokens", "0"],
+    ["--tokens", "1e3"],
+    ["--streams", "-1"],
+    ["--policy", "lazy"],
+    ["--memory", "much"],
+    ["--window", "0"],
+    ["a.gguf", "b.gguf"],
+  ]
+) {
+  Deno.test(`${wrong.join(" ")} is refused`, () => {
+    assertThrows(() => parse(...wrong), Error);
+  });
+}
+
+Deno.test("a table says what each policy and precision takes", async () => {
+  const text = await print(
+    "--tokens=128000",
+    "--streams=4",
+    "--memory=640GiB",
+    "--policy=full",
+  );
+  assertEquals(
+    text,
+    `big.gguf: 80 layers, keys and values of 8 heads (64 ask) of 128 values
+conversations of 128,000 tokens; 4 sinks, a window of 1,020
+
+policy  rows       engines    keeps  a token  a conversation  4 of them  fit in 640 GiB
+full     f32  native, wasm  128,000  640 KiB       78.13 GiB  312.5 GiB               8
+full     f32        webgpu  128,000  640 KiB       78.13 GiB  312.5 GiB               8
+full     f16        webgpu  128,000  320 KiB       39.06 GiB  156.3 GiB              16`,
+  );
+});
+
+Deno.test("JSON says the same, in bytes", async () => {
+  const plan = JSON.parse(await print("--json", "--policy=sink-window"));
+  assertEquals(plan.object, "everstream.plan");
+  assertEquals([plan.model, plan.layers, plan.kv_heads], ["big.gguf", 80, 8]);
+  assertEquals(plan.caches[0], {
+    policy: "sink-window",
+    precision: "f32",
+    engines: ["native", "wasm"],
+    capacity: 1024,
+    bytes_per_token: 655_360,
+    bytes: 1024 * 655_360,
+    bytes_in_all: 1024 * 655_360,
+    fit: 0,
+  });
+  assert(plan.caches.length === 3);
+  assertEquals(plan.left_out, []);
+});
