@@ -19,7 +19,11 @@ export const loaded: Promise<boolean> = host.loaded;
 /** Starts the model's worker anew; resolves to whether the model was loaded. */
 export const restart = (): Promise<boolean> => host.restart();
 
-const app = createApp({ model: host.model, loadError: host.problem });
+const app = createApp({
+  model: host.model,
+  caches: host.caches,
+  loadError: host.problem,
+});
 
 // `deno serve` stops listening on these signals and then waits for all that runs, the worker too.
 if (import.meta.main && Deno.build.os !== "windows") {

@@ -23,6 +23,7 @@ export type { AppParts } from "./routes/parts.ts";
 type Env = { Variables: RequestIdVariables };
 
 const DEFAULTS = {
+  caches: () => null,
   loadError: () => null,
   pingInterval: 15_000,
   backlog: 1_024,

@@ -6,6 +6,7 @@
  */
 import { join } from "node:path";
 import type { GgufFile } from "../weights/gguf.ts";
+import type { Metadata } from "../weights/metadata.ts";
 import type { AttentionKind } from "./attention/attention_kind.ts";
 import type { DecoderShape } from "./decoder_shape.ts";
 import { LLAMA } from "./families/llama.ts";
@@ -40,6 +41,23 @@ export interface DecoderPlan {
 }
 
 /**
+ * The family that reads a file.
+ *
+ * @throws {TypeError} if none knows the file's architecture.
+ */
+export function familyOf(metadata: Metadata): ModelFamily {
+  const architecture = metadata.string("general.architecture");
+  const family = FAMILIES.find((family) =>
+    family.architectures.includes(architecture)
+  );
+  if (family) return family;
+  const known = FAMILIES.flatMap((family) => family.architectures).join(", ");
+  throw new TypeError(
+    `Cannot run architecture "${architecture}" ("general.architecture"): known are ${known}`,
+  );
+}
+
+/**
  * Finds the family that reads a file, and the file's numbers.
  *
  * @param attention how to attend, by the model's numbers
@@ -49,16 +67,7 @@ export async function planDecoder(
   file: GgufFile,
   attention: (shape: DecoderShape) => AttentionKind,
 ): Promise<DecoderPlan> {
-  const architecture = file.metadata.string("general.architecture");
-  const family = FAMILIES.find((family) =>
-    family.architectures.includes(architecture)
-  );
-  if (!family) {
-    const known = FAMILIES.flatMap((family) => family.architectures).join(", ");
-    throw new TypeError(
-      `Cannot run architecture "${architecture}" ("general.architecture"): known are ${known}`,
-    );
-  }
+  const family = familyOf(file.metadata);
   const shape = await family.readShape(file);
   return { family, shape, attention: attention(shape) };
 }

@@ -22,6 +22,15 @@ export interface DecoderShape {
   readonly rope: RopeShape;
 }
 
+/** Those that rows of a cache depend on. */
+export type AttentionShape = Pick<
+  DecoderShape,
+  "heads" | "kvHeads" | "headDim"
+>;
+
+/** Those that a cache's size depends on. */
+export type CacheShape = AttentionShape & Pick<DecoderShape, "layers">;
+
 /** Rotary position embedding (arXiv 2104.09864). */
 export interface RopeShape {
   /** Dimensions of a head that are rotated, an even number. */

@@ -5,7 +5,8 @@
  * @module
  */
 import type { GgufFile } from "../weights/gguf.ts";
-import type { DecoderShape } from "./decoder_shape.ts";
+import type { Metadata } from "../weights/metadata.ts";
+import type { CacheShape, DecoderShape } from "./decoder_shape.ts";
 import type { Matrix } from "./matrix.ts";
 
 /** Weights of one pre-norm layer with gated feed-forward. */
@@ -34,6 +35,8 @@ export interface LayerWeights {
 export interface ModelFamily {
   /** Values of `general.architecture` that it reads. */
   readonly architectures: readonly string[];
+  /** Reads and checks the numbers that a cache's size depends on, which a file's header has. */
+  readCacheShape(metadata: Metadata): CacheShape;
   /** Reads and checks the numbers. */
   readShape(file: GgufFile): Promise<DecoderShape>;
   /** Reads one layer's weights. */

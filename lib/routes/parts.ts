@@ -1,11 +1,14 @@
 /** What the routes are made of, and the two questions that each asks of it. @module */
 import type { ChatModel } from "../chat/chat_model.ts";
+import type { CacheSetup } from "../plan/cache_setup.ts";
 import { modelFailed, modelLoading, modelNotFound } from "../openai/errors.ts";
 
 /** What {@linkcode createApp} needs; all but `model` has a default. */
 export interface AppParts {
   /** The loaded model, `null` until then. */
   model: () => ChatModel | null;
+  /** What the loaded model's caches depend on; by default unknown, and then there are no plans. */
+  caches?: () => CacheSetup | null;
   /** Why loading failed; `null` while it goes on or after it succeeded. Shown by `GET /health`. */
   loadError?: () => string | null;
   /** Milliseconds of silence between a stream's pings. Default 15,000. */

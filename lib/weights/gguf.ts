@@ -16,6 +16,7 @@ import {
 } from "./ggml_types.ts";
 import {
   type HeaderOutline,
+  type HeaderSource,
   outlineHeader,
   type TensorEntry,
 } from "./gguf_header.ts";
@@ -80,8 +81,7 @@ interface PlacedTensor extends TensorInfo {
 export async function openGguf(path: string): Promise<GgufFile> {
   const { file, size } = await openRegularFile(path);
   try {
-    const header = outlineHeader({ path, file, size });
-    const metadata = new Metadata(path, await readMetadata(path, header));
+    const { header, metadata } = await readHeader({ path, file, size });
     if ((metadata.optionalNumber("split.count") ?? 1) > 1) {
       throw new WeightFileError(
         path,
@@ -98,6 +98,30 @@ export async function openGguf(path: string): Promise<GgufFile> {
     file.close();
     throw error;
   }
+}
+
+/**
+ * The metadata of a GGUF file, whatever tensors it has: reads its header alone.
+ *
+ * @throws {WeightFileError} The file cannot be read, or its header is damaged.
+ */
+export async function readGgufMetadata(path: string): Promise<Metadata> {
+  const { file, size } = await openRegularFile(path);
+  using _ = file;
+  return (await readHeader({ path, file, size })).metadata;
+}
+
+/**
+ * Walks a header and reads its metadata.
+ *
+ * @throws {WeightFileError} It is damaged, too large, or of an unsupported kind.
+ */
+export async function readHeader(
+  source: HeaderSource,
+): Promise<{ header: HeaderOutline; metadata: Metadata }> {
+  const header = outlineHeader(source);
+  const values = await readMetadata(source.path, header);
+  return { header, metadata: new Metadata(source.path, values) };
 }
 
 async function openRegularFile(

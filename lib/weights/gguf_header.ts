@@ -49,10 +49,10 @@ export interface HeaderOutline {
   readonly tensors: readonly TensorEntry[];
 }
 
-/** An open file to walk. */
+/** An open file to walk, or its beginning. */
 export interface HeaderSource {
   readonly path: string;
-  readonly file: Deno.FsFile;
+  readonly file: Pick<Deno.FsFile, "seekSync" | "readSync">;
   /** The file's size in bytes. */
   readonly size: number;
 }

@@ -5,6 +5,7 @@
  */
 import { type ChatModel, UnavailableError } from "../chat/chat_model.ts";
 import type { Config } from "../config.ts";
+import type { CacheSetup } from "../plan/cache_setup.ts";
 import { CrashRecord } from "./crash_record.ts";
 import { inThisThread } from "./in_this_thread.ts";
 import { WorkerHandle, type WorkerLike } from "./worker_handle.ts";
@@ -54,6 +55,9 @@ export class ModelHost implements AsyncDisposable {
 
   /** The model, `null` while it is being loaded and if it cannot be. */
   model = (): ChatModel | null => this.#handle?.model ?? null;
+
+  /** What the model's caches depend on, `null` while there was no model yet. */
+  caches = (): CacheSetup | null => this.#handle?.caches ?? null;
 
   /** Why there is no model and will be none unless {@linkcode restart} helps; else `null`. */
   problem = (): string | null => this.#problem;
@@ -151,8 +155,8 @@ function startWorker(log: Pick<Console, "log">): WorkerLike {
   return inThisThread(async (config) => {
     const { describeModel, loadModel } = await import("../load_model.ts");
     const loaded = await loadModel(config);
-    const { service: model, decoder } = loaded;
+    const { service: model, caches, decoder } = loaded;
     const release = () => decoder.release();
-    return { model, description: describeModel(loaded), release };
+    return { model, caches, description: describeModel(loaded), release };
   });
 }

@@ -14,9 +14,10 @@ Object.defineProperty(self, "location", { value: undefined });
 
 serveInWorker(async (config) => {
   const loaded = await loadModel(config);
-  const { decoder, service, chosen } = loaded;
+  const { decoder, service, caches, chosen } = loaded;
   return {
     model: service,
+    caches,
     description: describeModel(loaded),
     release: async () => {
       await decoder.release();

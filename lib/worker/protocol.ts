@@ -9,6 +9,7 @@ import type {
   ModelState,
 } from "../chat/chat_model.ts";
 import type { Config } from "../config.ts";
+import type { CacheSetup } from "../plan/cache_setup.ts";
 import type { PlainError } from "./plain_error.ts";
 
 /** What the main thread asks of a loaded model; `id` is the asker's number for it. */
@@ -32,7 +33,13 @@ export type Answer =
 
 /** What the model's thread says. */
 export type Report =
-  | { type: "ready"; id: string; created: number; description: string }
+  | {
+    type: "ready";
+    id: string;
+    created: number;
+    caches: CacheSetup;
+    description: string;
+  }
   /** It could not be loaded. */
   | { type: "failed"; error: PlainError }
   | { type: "answers"; answers: Answer[] }

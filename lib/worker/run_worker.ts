@@ -5,6 +5,7 @@
  */
 import type { ChatModel } from "../chat/chat_model.ts";
 import type { Config } from "../config.ts";
+import type { CacheSetup } from "../plan/cache_setup.ts";
 import { ModelServer } from "./model_server.ts";
 import { toPlainError } from "./plain_error.ts";
 import type { Command, Report } from "./protocol.ts";
@@ -12,6 +13,8 @@ import type { Command, Report } from "./protocol.ts";
 /** A loaded model and what else its thread has to know. */
 export interface ServedModel {
   readonly model: ChatModel;
+  /** What its caches depend on. */
+  readonly caches: CacheSetup;
   /** One line for the log. */
   readonly description: string;
   /** Gives back memory and threads that outlive the thread. */
@@ -33,12 +36,12 @@ export function runWorker(
     } catch (error) {
       return post({ type: "failed", error: toPlainError(error) });
     }
-    const { model: { id, created }, model, description } = served;
+    const { model: { id, created }, model, caches, description } = served;
     server = new ModelServer(
       model,
       (answers) => post({ type: "answers", answers }),
     );
-    post({ type: "ready", id, created, description });
+    post({ type: "ready", id, created, caches, description });
   }
 
   async function end(): Promise<void> {

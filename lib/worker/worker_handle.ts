@@ -5,6 +5,7 @@
  */
 import type { ChatModel } from "../chat/chat_model.ts";
 import type { Config } from "../config.ts";
+import type { CacheSetup } from "../plan/cache_setup.ts";
 import { fromPlainError } from "./plain_error.ts";
 import type { Command, Report } from "./protocol.ts";
 import { RemoteModel } from "./remote_model.ts";
@@ -38,6 +39,7 @@ export class WorkerHandle {
   readonly #ready = Promise.withResolvers<string | null>();
   readonly #ended = Promise.withResolvers<Error | null>();
   #model: RemoteModel | null = null;
+  #caches: CacheSetup | null = null;
   #leaving: { reason: Error | null; timer: Timer } | null = null;
 
   constructor(worker: WorkerLike, options: HandleOptions) {
@@ -56,6 +58,11 @@ export class WorkerHandle {
   /** The model, `null` before it is loaded and once the worker crashed or is being stopped. */
   get model(): ChatModel | null {
     return this.#model;
+  }
+
+  /** What the model's caches depend on, `null` before it is loaded. */
+  get caches(): CacheSetup | null {
+    return this.#caches;
   }
 
   /** Resolves to a line that describes the model once it is loaded, to `null` if that never comes. */
@@ -80,6 +87,7 @@ export class WorkerHandle {
   #receive(report: Report): void {
     switch (report.type) {
       case "ready":
+        this.#caches = report.caches;
         this.#model = new RemoteModel(
           report,
           (question) => this.#worker.postMessage(question),

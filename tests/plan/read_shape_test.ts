@@ -143,7 +143,12 @@ Deno.test("a header that lies about its counts costs one request", async () => {
 
 const ANSWERS: Record<string, FileServerOptions> = {
   "another range": {
-    contentRange: (_, end, total) => `bytes 1-${end}/${total}`,
+    contentRange: (start, end, total) =>
+      `bytes ${start + 1}-${end - 1}/${total}`,
+  },
+  "a size beyond counting": {
+    contentRange: (start, end) =>
+      `bytes ${start}-${end - 1}/1${"0".repeat(20)}`,
   },
   "no range": { contentRange: () => "nonsense" },
   "a range without the size": {

@@ -54,7 +54,11 @@ Deno.test("a whole answer has OpenAI's shape", async () => {
 
 Deno.test("a request can say what its cache keeps", async () => {
   const { chat, model } = testApp({ pieces: ["a"] });
-  const everstream = { policy: "sink-window", sinks: 2, window: 30 };
+  const everstream = {
+    policy: "sink-window" as const,
+    sinks: 2,
+    window: 30,
+  };
   await (await chat(hello({ everstream }))).text();
   assertEquals(model.requests[0]!.policy, everstream);
   for (

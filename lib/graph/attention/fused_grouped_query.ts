@@ -11,7 +11,7 @@
  * @module
  */
 import type { CacheTensor } from "../../cache/layout.ts";
-import type { DecoderShape } from "../decoder_shape.ts";
+import type { AttentionShape } from "../decoder_shape.ts";
 import {
   float,
   type FloatType,
@@ -46,13 +46,13 @@ export class FusedGroupedQueryAttention implements AttentionKind {
   readonly name: string;
   readonly floats: FloatType;
   readonly tensors: readonly CacheTensor[];
-  readonly #shape: DecoderShape;
+  readonly #shape: AttentionShape;
 
   /**
    * @param floats type of the cache's rows, and of all that the graph computes
    * @throws {TypeError} if the operator does not take heads of that size
    */
-  constructor(shape: DecoderShape, floats: FloatType) {
+  constructor(shape: AttentionShape, floats: FloatType) {
     const { headDim, kvHeads } = shape;
     if (headDim % 16 !== 0) {
       throw new TypeError(

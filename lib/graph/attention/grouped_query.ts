@@ -10,7 +10,7 @@
  * @module
  */
 import type { CacheTensor } from "../../cache/layout.ts";
-import type { DecoderShape } from "../decoder_shape.ts";
+import type { AttentionShape } from "../decoder_shape.ts";
 import { type GraphBuilder, MICROSOFT } from "../graph_builder.ts";
 import type { AttentionKind } from "./attention_kind.ts";
 
@@ -37,10 +37,10 @@ export class GroupedQueryAttention implements AttentionKind {
   readonly name: string;
   readonly floats = "float32";
   readonly tensors: readonly CacheTensor[];
-  readonly #shape: DecoderShape;
+  readonly #shape: AttentionShape;
 
   /** @param blocks parts that the window's ring is divided into */
-  constructor(shape: DecoderShape, blocks: number) {
+  constructor(shape: AttentionShape, blocks: number) {
     this.#shape = shape;
     this.name = `blocks${blocks}`;
     const row = { heads: shape.kvHeads, width: shape.headDim };

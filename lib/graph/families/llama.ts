@@ -10,7 +10,8 @@
  */
 import { dequantize } from "../../weights/dequantize.ts";
 import type { GgufFile } from "../../weights/gguf.ts";
-import type { DecoderShape, RopeShape } from "../decoder_shape.ts";
+import type { Metadata } from "../../weights/metadata.ts";
+import type { CacheShape, DecoderShape, RopeShape } from "../decoder_shape.ts";
 import { type Matrix, readMatrix, reorderRows } from "../matrix.ts";
 import type { LayerWeights, ModelFamily } from "../model_family.ts";
 
@@ -19,10 +20,8 @@ export const LLAMA: ModelFamily = {
   architectures: ["llama"],
   embedding: "token_embd.weight",
 
-  async readShape(file: GgufFile): Promise<DecoderShape> {
-    const { metadata } = file;
-    const count = (key: string) =>
-      positive(`llama.${key}`, metadata.number(`llama.${key}`));
+  readCacheShape(metadata: Metadata): CacheShape {
+    const count = (key: string) => readCount(metadata, key);
     const hidden = count("embedding_length");
     const heads = count("attention.head_count");
     const kvHeads = metadata.optionalNumber("llama.attention.head_count_kv") ??
@@ -35,13 +34,22 @@ export const LLAMA: ModelFamily = {
           `have an even number of values, and "llama.attention.head_count" be a multiple of "head_count_kv"`,
       );
     }
-    const embedding = file.tensors.get(LLAMA.embedding);
     return {
       layers: count("block_count"),
-      hidden,
       heads,
       kvHeads: positive("llama.attention.head_count_kv", kvHeads),
-      headDim,
+      headDim: positive("llama.attention.key_length", headDim),
+    };
+  },
+
+  async readShape(file: GgufFile): Promise<DecoderShape> {
+    const { metadata } = file;
+    const count = (key: string) => readCount(metadata, key);
+    const cache = LLAMA.readCacheShape(metadata);
+    const embedding = file.tensors.get(LLAMA.embedding);
+    return {
+      ...cache,
+      hidden: count("embedding_length"),
       feedForward: count("feed_forward_length"),
       vocabulary: positive(
         `rows of "${LLAMA.embedding}"`,
@@ -49,7 +57,7 @@ export const LLAMA: ModelFamily = {
       ),
       rmsEpsilon: metadata.number("llama.attention.layer_norm_rms_epsilon"),
       contextLength: count("context_length"),
-      rope: await readRope(file, headDim),
+      rope: await readRope(file, cache.headDim),
     };
   },
 
@@ -149,6 +157,10 @@ async function readVector(
     );
   }
   return dequantize(info.type, await file.read(name), length);
+}
+
+function readCount(metadata: Metadata, key: string): number {
+  return positive(`llama.${key}`, metadata.number(`llama.${key}`));
 }
 
 function positive(what: string, value: number): number {

@@ -1,0 +1,10 @@
+/** What plans of a loaded model are made from. @module */
+import type { CacheShape } from "../graph/decoder_shape.ts";
+import type { Room } from "./policies.ts";
+
+/** A loaded model's numbers, and how much its server gives each conversation and all of them. */
+export interface CacheSetup extends Room {
+  readonly shape: CacheShape;
+  /** Bytes for the caches of all conversations that are answered. */
+  readonly memory: number;
+}

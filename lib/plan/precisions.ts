@@ -1,0 +1,67 @@
+/**
+ * How rows can be kept, and what that takes: the allocator's functions, asked in its way. A further
+ * precision is one more entry of {@linkcode PRECISIONS}.
+ *
+ * @module
+ */
+import { blockCount, conversationBytes, slotLayout } from "../cache/layout.ts";
+import { bankRows, gpuSlotBytes } from "../decoder/gpu/gpu_size.ts";
+import type { EngineName } from "../engine/engine.ts";
+import { FusedGroupedQueryAttention } from "../graph/attention/fused_grouped_query.ts";
+import { GroupedQueryAttention } from "../graph/attention/grouped_query.ts";
+import type { AttentionShape } from "../graph/decoder_shape.ts";
+import { bytesOf, type Element } from "../../kernels/element.ts";
+import type { LayerGroup } from "./policies.ts";
+
+/** Rows of one kind, on the engines that have them. */
+export interface Precision {
+  /** What a row's elements are. */
+  readonly name: string;
+  readonly engines: readonly EngineName[];
+  /**
+   * Bytes of some layers of one conversation's cache, of `slots` side by side.
+   *
+   * @throws {TypeError} if the engines cannot attend with such heads
+   */
+  groupBytes(shape: AttentionShape, group: LayerGroup, slots: number): number;
+}
+
+/** Rows in host memory. */
+export function hostRows(
+  element: Element,
+  engines: readonly EngineName[],
+): Precision {
+  const bytesPerElement = bytesOf(element);
+  return {
+    name: element,
+    engines,
+    groupBytes(shape, { layers, sinks, window }) {
+      const { tensors } = new GroupedQueryAttention(shape, blockCount(window));
+      const layout = slotLayout(sinks, window);
+      return conversationBytes({ layers, tensors, bytesPerElement }, layout);
+    },
+  };
+}
+
+/** Rows on a GPU, where each slot has spare rows, too. */
+export function gpuRows(element: Element): Precision {
+  const floats = element === "f16" ? "float16" : "float32";
+  return {
+    name: element,
+    engines: ["webgpu"],
+    groupBytes(shape, { layers, sinks, window }, slots) {
+      const { tensors } = new FusedGroupedQueryAttention(shape, floats);
+      // How long chunks are concerns the stage alone, which there is one of.
+      const size = { sinks, window, slots, chunk: 1, element };
+      const rows = bankRows(size, slots);
+      return gpuSlotBytes({ layers, tensors, element }, rows);
+    },
+  };
+}
+
+/** Every precision there is. */
+export const PRECISIONS: readonly Precision[] = [
+  hostRows("f32", ["native", "wasm"]),
+  gpuRows("f32"),
+  gpuRows("f16"),
+];
