@@ -23,7 +23,7 @@ import { locateModel, terminalProgress } from "../lib/models/mod.ts";
 import { createSampler } from "../lib/sampling/mod.ts";
 import { openGguf } from "../lib/weights/gguf.ts";
 import { DispatchCounter } from "./dispatch_counter.ts";
-import { section } from "./table.ts";
+import { section } from "../lib/program/table.ts";
 
 const SINKS = 4;
 const WINDOW = 60;

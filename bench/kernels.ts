@@ -22,7 +22,7 @@ import { SampleKernel } from "../kernels/sample.ts";
 import { SlotCopy } from "../kernels/slot_copy.ts";
 import { UnpackRows } from "../kernels/unpack_rows.ts";
 import { median } from "./statistics.ts";
-import { section } from "./table.ts";
+import { section } from "../lib/program/table.ts";
 
 const LAYERS = 30;
 const SLOTS = 8;

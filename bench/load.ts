@@ -6,8 +6,8 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { whole, wholes } from "./arguments.ts";
-import { exitStatus } from "./program.ts";
+import { whole, wholes } from "../lib/program/arguments.ts";
+import { exitStatus } from "../lib/program/program.ts";
 import { startServer } from "./server.ts";
 
 const AUTOCANNON = "autocannon@9.0.0";

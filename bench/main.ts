@@ -7,7 +7,7 @@
 import { readConfig } from "../lib/config.ts";
 import { measureAll } from "./measure_all.ts";
 import { type BenchOptions, parseBenchOptions, USAGE } from "./options.ts";
-import { exitStatus } from "./program.ts";
+import { exitStatus } from "../lib/program/program.ts";
 
 /** Whether all that was asked for could be measured. */
 async function bench(options: BenchOptions): Promise<boolean> {

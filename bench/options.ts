@@ -1,7 +1,7 @@
 /** The command line of `deno task bench`. @module */
 import { parseArgs } from "node:util";
 import { ENGINE_CHOICES, type EngineChoice } from "../lib/engine/choose.ts";
-import { member, whole, wholes } from "./arguments.ts";
+import { member, whole, wholes } from "../lib/program/arguments.ts";
 
 /** What can be measured, in the order in which it is. */
 export const MEASUREMENTS = [

@@ -14,7 +14,7 @@ import {
   renderPeerStreams,
   renderStreams,
 } from "./report_streams.ts";
-import { section } from "./table.ts";
+import { section } from "../lib/program/table.ts";
 
 /** The result of each measurement. */
 export interface ResultOf {

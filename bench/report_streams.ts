@@ -3,7 +3,7 @@ import type { MixedResult } from "./measurements/mixed.ts";
 import type { PeerStreamsResult } from "./measurements/peer_streams.ts";
 import type { StreamsResult } from "./measurements/streams.ts";
 import type { Spread } from "./statistics.ts";
-import { section } from "./table.ts";
+import { section } from "../lib/program/table.ts";
 
 /** Speed and waiting times for each number of conversations. */
 export function renderStreams(results: readonly StreamsResult[]): string {

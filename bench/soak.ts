@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { exitStatus } from "./program.ts";
+import { exitStatus } from "../lib/program/program.ts";
 import { startServer } from "./server.ts";
 import { checkSoak } from "./soak/checks.ts";
 import { parseSoakOptions, type SoakOptions, USAGE } from "./soak/options.ts";

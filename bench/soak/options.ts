@@ -1,6 +1,6 @@
 /** The command line of `deno task soak`. @module */
 import { parseArgs } from "node:util";
-import { positive, share, whole } from "../arguments.ts";
+import { positive, share, whole } from "../../lib/program/arguments.ts";
 
 /** What was asked for. */
 export interface SoakOptions {

@@ -1,6 +1,6 @@
 /** What a soak prints. @module */
 import { spreadOf } from "../statistics.ts";
-import { section } from "../table.ts";
+import { section } from "../../lib/program/table.ts";
 import type { Check, SoakResult } from "./checks.ts";
 import { slotBytes } from "./metrics_text.ts";
 import type { SoakSample } from "./watch.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { exitStatus, type Program } from "../../bench/program.ts";
+import { exitStatus, type Program } from "../program/program.ts";
 import { readConfig } from "../config.ts";
 import { parsePlanOptions, type PlanOptions, USAGE } from "./options.ts";
 import { planCaches } from "./plan_caches.ts";

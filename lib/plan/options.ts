@@ -1,6 +1,6 @@
 /** The command line of `deno task plan`. @module */
 import { parseArgs } from "node:util";
-import { member, whole } from "../../bench/arguments.ts";
+import { member, whole } from "../program/arguments.ts";
 import { BYTES_FORM, parseBytes } from "../byte_size.ts";
 import type { Config } from "../config.ts";
 import { POLICY_NAMES, type PolicyName } from "../cache/policy.ts";

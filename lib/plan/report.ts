@@ -1,5 +1,5 @@
 /** Plans as text, for people. @module */
-import { formatTable } from "../../bench/table.ts";
+import { formatTable } from "../program/table.ts";
 import { formatBytes } from "../byte_size.ts";
 import type { NamedPlan } from "./wire.ts";
 

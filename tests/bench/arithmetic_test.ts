@@ -21,7 +21,7 @@ import {
   percentile,
   spreadOf,
 } from "../../bench/statistics.ts";
-import { formatTable } from "../../bench/table.ts";
+import { formatTable } from "../../lib/program/table.ts";
 
 Deno.test("a median is the middle value, or the mean of the two", () => {
   assertEquals(median([9, 1, 10]), 9);

@@ -100,6 +100,7 @@ Deno.test("figures are taken after all have evicted, on the same tokens", () => 
   assertAlmostEquals(recompute!.sampled!, 20, 1e-9);
   assertEquals(full!.distance, null);
   assertEquals(sinks!.distance?.klBefore, 0);
+  assertAlmostEquals(sinks!.distance!.agreementBefore, 0.75, 1e-9);
   assertAlmostEquals(sinks!.distance!.kl!, 0.5, 1e-9);
   assertAlmostEquals(sinks!.distance!.agreement!, 0.75, 1e-9);
   assertEquals(full!.curve.length, 2);

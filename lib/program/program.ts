@@ -1,4 +1,4 @@
-/** What all programs of the bench have in common: a command line, and a status to exit with. @module */
+/** What all programs have in common: a command line, and a status to exit with. @module */
 
 /** A program with options. */
 export interface Program<Options extends { readonly help: boolean }> {

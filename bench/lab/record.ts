@@ -1,0 +1,79 @@
+/** What the lab measured, value by value, as `policies.json` keeps it. @module */
+import type { Machine } from "../machine.ts";
+import type { LabPolicy } from "./policies.ts";
+import type { RecallResult } from "./recall.ts";
+import type { RecomputedWindow } from "./recompute.ts";
+import type { StreamedPolicy } from "./stream.ts";
+
+/** A policy's stream; index `q` is of the query of token `q`, about token `q + 1`. */
+export interface StreamRecord {
+  readonly label: string;
+  readonly kind: LabPolicy["kind"];
+  readonly sinks: number;
+  readonly window: number;
+  readonly losses: readonly number[];
+  readonly divergences: readonly number[];
+  readonly agreements: readonly number[];
+  readonly cacheBytes: number;
+  readonly chunkMs: number;
+  readonly stepMs: number;
+}
+
+/** A window that was rebuilt, at a sample of positions. */
+export interface RecomputeRecord extends Omit<RecomputedWindow, "losses"> {
+  readonly losses: readonly number[];
+}
+
+/** The whole file. */
+export interface LabRecord {
+  /** Raised whenever a field changes its meaning. */
+  readonly schema: 1;
+  readonly machine: Machine;
+  /** Name of the text's file, the byte it began at, and its tokens. */
+  readonly text: string;
+  readonly skip: number;
+  readonly tokens: number;
+  readonly streams: readonly StreamRecord[];
+  readonly recomputed: readonly RecomputeRecord[];
+  readonly recall: readonly RecallResult[];
+}
+
+/** A stream to keep; nats are kept to five decimals. */
+export function streamRecord(streamed: StreamedPolicy): StreamRecord {
+  const { policy: { sinks, window }, label, kind } = streamed;
+  const { losses, divergences, agreements, ...costs } = streamed;
+  return {
+    label,
+    kind,
+    sinks,
+    window,
+    losses: rounded(losses),
+    divergences: rounded(divergences),
+    agreements: [...agreements],
+    cacheBytes: costs.cacheBytes,
+    chunkMs: costs.chunkMs,
+    stepMs: costs.stepMs,
+  };
+}
+
+/** A rebuilt window to keep. */
+export function recomputeRecord(window: RecomputedWindow): RecomputeRecord {
+  return { ...window, losses: rounded(window.losses) };
+}
+
+function rounded(values: Float64Array): number[] {
+  return Array.from(values, (value) => Math.round(value * 1e5) / 1e5);
+}
+
+/**
+ * Reads a file that the lab wrote.
+ *
+ * @throws {TypeError} if another program, or another version, wrote it.
+ */
+export async function readRecord(path: string): Promise<LabRecord> {
+  const record = JSON.parse(await Deno.readTextFile(path));
+  if (record?.schema !== 1) {
+    throw new TypeError(`Cannot read ${path}: its schema is not 1`);
+  }
+  return record;
+}
