@@ -66,7 +66,7 @@ export class SinkWindow {
     return seen - this.held(seen);
   }
 
-  /** Position of the oldest token that the window holds after `seen` were appended. */
+  /** Position of the oldest token behind the sinks that is held after `seen` were appended; `seen` if none is. */
   horizon(seen: number): number {
     return Math.max(Math.min(this.sinks, seen), seen - this.window);
   }
@@ -89,16 +89,6 @@ export class SinkWindow {
    */
   chunkLimit(seen: number): number {
     return seen < this.sinks ? this.capacity - seen : Infinity;
-  }
-
-  /**
-   * Position whose row lies at ring index `index` after `seen` tokens, or −1 if it is empty.
-   */
-  positionAt(index: number, seen: number): number {
-    const appended = seen - this.sinks; // tokens that went to the ring
-    if (index >= appended) return -1;
-    return this.sinks + index +
-      Math.floor((appended - 1 - index) / this.window) * this.window;
   }
 
   /**
