@@ -279,8 +279,16 @@ export class GpuDecoder implements Decoder {
       return await take(model, rows);
     } catch (error) {
       if (!model.gpu.isLost) model.discard(computed);
-      throw error;
+      throw error instanceof RangeError ? this.#explained(error) : error;
     }
+  }
+
+  /** What to do about logits that are no numbers. */
+  #explained({ message }: RangeError): RangeError {
+    if (this.#size.element === "f32") return new RangeError(message);
+    return new RangeError(
+      `${message}. Where a model's numbers are too large for f16, set EVERSTREAM_GPU_ROWS=f32`,
+    );
   }
 
   #appended(model: GpuModel, { slot, tokens }: DecodeChunk): void {
@@ -400,6 +408,6 @@ function checkFinite(logits: Float32Array): void {
   let sum = 0; // f64: finite f32 values cannot make it overflow
   for (let i = 0; i < logits.length; i++) sum += logits[i]!;
   if (!Number.isFinite(sum)) {
-    throw new Error("The engine gave logits that are no numbers");
+    throw new RangeError("The engine gave logits that are no numbers");
   }
 }

@@ -147,3 +147,26 @@ Deno.test({
     assertEquals(gpu.isLost, true); // given back
   },
 });
+
+Deno.test({
+  name: "in f16, logits that are no numbers say what else there is",
+  ignore,
+  async fn() {
+    await using model = await writeSmallModel();
+    await using fixture = await openGpuFixture(model, { element: "f16" });
+    const { decoder, hooks } = fixture;
+    hooks.run = async ({ gpu, input, go }) => {
+      const embeddings = input("embeddings");
+      const values = new Float16Array(embeddings.size / 2).fill(Infinity);
+      gpu.device.queue.writeBuffer(embeddings, 0, values);
+      await go();
+    };
+    decoder.open(0, POLICY);
+    const sampler = createSampler({ temperature: 0 }, decoder.vocabulary);
+    await assertRejects(
+      () => decoder.sample([{ slot: 0, tokens: [7], sampler }]),
+      RangeError,
+      "EVERSTREAM_GPU_ROWS=f32",
+    );
+  },
+});
