@@ -1,14 +1,25 @@
 /**
- * Counts what is dispatched on any GPU of this process, by the name of the shader: ours and ONNX
- * Runtime's. Make one before a device is opened.
+ * Counts what is dispatched on any GPU of this process, by the name of the shader, ours and ONNX
+ * Runtime's, and what is made for it. Make one before a device is opened.
  *
  * @module
  */
 
-/** Counts dispatches until it is disposed of. */
+/** What was counted. */
+export interface GpuCounts {
+  /** By shader, in the order of their first one. */
+  readonly dispatches: ReadonlyMap<string, number>;
+  /** Buffers and bind groups made. */
+  readonly made: number;
+  /** Bytes mapped. */
+  readonly mapped: number;
+}
+
+/** Counts until it is disposed of. */
 export class DispatchCounter implements Disposable {
   #counts = new Map<string, number>();
   #read = 0;
+  #made = 0;
   readonly #names = new WeakMap<object, string>();
   readonly #undo: (() => void)[] = [];
 
@@ -51,16 +62,20 @@ export class DispatchCounter implements Disposable {
         this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
       });
     }
+    for (const make of ["createBuffer", "createBindGroup"] as const) {
+      this.#wrap(GPUDevice.prototype, make, () => this.#made++);
+    }
     this.#wrap(GPUBuffer.prototype, "getMappedRange", (range) => {
       this.#read += (range as ArrayBuffer).byteLength;
     });
   }
 
-  /** Dispatches by shader, in the order of their first one, and bytes mapped, since the last call. */
-  take(): { dispatches: Map<string, number>; mapped: number } {
-    const taken = { dispatches: this.#counts, mapped: this.#read };
+  /** What was counted since the last call. */
+  take(): GpuCounts {
+    const [dispatches, made, mapped] = [this.#counts, this.#made, this.#read];
+    const taken = { dispatches, made, mapped };
     this.#counts = new Map();
-    this.#read = 0;
+    [this.#made, this.#read] = [0, 0];
     return taken;
   }
 

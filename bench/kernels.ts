@@ -21,6 +21,7 @@ import { type LayerCache, RingWrite } from "../kernels/ring_write.ts";
 import { SampleKernel } from "../kernels/sample.ts";
 import { SlotCopy } from "../kernels/slot_copy.ts";
 import { UnpackRows } from "../kernels/unpack_rows.ts";
+import { DispatchCounter } from "./dispatch_counter.ts";
 import { median } from "./statistics.ts";
 import { section } from "../lib/program/table.ts";
 
@@ -41,12 +42,6 @@ interface Work {
   run(): unknown;
 }
 
-/** A device that counts dispatches and what it makes. */
-interface CountedDevice {
-  readonly device: GPUDevice;
-  readonly counts: { dispatches: number; buffers: number; bindGroups: number };
-}
-
 if (import.meta.main) await main();
 
 async function main(): Promise<void> {
@@ -55,11 +50,12 @@ async function main(): Promise<void> {
     console.error("No WebGPU adapter was found");
     Deno.exit(1);
   }
+  using counter = new DispatchCounter();
   for (const element of ["f32", "f16"] as const) {
-    const { device, counts } = countedDevice(await adapterDevice());
+    const device = await adapterDevice();
     const rows: string[][] = [];
     for (const work of await works(device, element)) {
-      rows.push(await timed(work, { device, counts }));
+      rows.push(await timed(work, { device, counter }));
     }
     device.destroy();
     const columns = ["kernel", "ms", "MB", "GB/s", "dispatches", "made"];
@@ -76,41 +72,13 @@ async function adapterDevice(): Promise<GPUDevice> {
   return await adapter!.requestDevice();
 }
 
-function countedDevice(device: GPUDevice): CountedDevice {
-  const counts = { dispatches: 0, buffers: 0, bindGroups: 0 };
-  const { createBuffer, createBindGroup, createCommandEncoder } = device;
-  device.createBuffer = (of) => {
-    counts.buffers++;
-    return createBuffer.call(device, of);
-  };
-  device.createBindGroup = (of) => {
-    counts.bindGroups++;
-    return createBindGroup.call(device, of);
-  };
-  device.createCommandEncoder = (of) => {
-    const encoder = createCommandEncoder.call(device, of);
-    const { beginComputePass } = encoder;
-    encoder.beginComputePass = (of) => {
-      const pass = beginComputePass.call(encoder, of);
-      const { dispatchWorkgroups } = pass;
-      pass.dispatchWorkgroups = (...counted) => {
-        counts.dispatches++;
-        dispatchWorkgroups.apply(pass, counted);
-      };
-      return pass;
-    };
-    return encoder;
-  };
-  return { device, counts };
-}
-
 async function timed(
   { name, bytes, run }: Work,
-  { device, counts }: CountedDevice,
+  { device, counter }: { device: GPUDevice; counter: DispatchCounter },
 ): Promise<string[]> {
   await run();
   await device.queue.onSubmittedWorkDone();
-  const before = { ...counts };
+  counter.take();
   const times: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const start = performance.now();
@@ -119,14 +87,14 @@ async function timed(
     times.push(performance.now() - start);
   }
   const ms = median(times);
-  const made = counts.buffers + counts.bindGroups - before.buffers -
-    before.bindGroups;
+  const { dispatches, made } = counter.take();
+  const dispatched = [...dispatches.values()].reduce((a, b) => a + b, 0);
   return [
     name,
     ms.toFixed(2),
     (bytes / 1e6).toFixed(2),
     (bytes / 1e6 / ms).toFixed(1),
-    ((counts.dispatches - before.dispatches) / ROUNDS).toFixed(0),
+    (dispatched / ROUNDS).toFixed(0),
     (made / ROUNDS).toFixed(0),
   ];
 }

@@ -8,7 +8,8 @@ import { type SlotLayout, windowRows } from "../cache/layout.ts";
 import { HIDDEN, type SinkWindow } from "../cache/sink_window.ts";
 import type { EngineSession, EngineTensor } from "../engine/engine.ts";
 import { CONTEXT } from "../graph/attention/grouped_query.ts";
-import { type DecoderShape, ropeFrequencies } from "../graph/decoder_shape.ts";
+import type { DecoderShape } from "../graph/decoder_shape.ts";
+import { AngleTable } from "./angle_table.ts";
 import type { EmbeddingTable } from "./embedding_table.ts";
 
 /** A conversation's part of a run. */
@@ -26,7 +27,7 @@ export class RunInputs {
   readonly #session: EngineSession;
   readonly #embeddings: EmbeddingTable;
   readonly #heads: readonly [count: number, width: number];
-  readonly #frequencies: Float64Array;
+  readonly #angles: AngleTable;
 
   constructor(
     session: EngineSession,
@@ -36,7 +37,7 @@ export class RunInputs {
     this.#session = session;
     this.#embeddings = embeddings;
     this.#heads = [shape.heads + 2 * shape.kvHeads, shape.headDim];
-    this.#frequencies = ropeFrequencies(shape);
+    this.#angles = new AngleTable(shape);
   }
 
   /**
@@ -54,15 +55,13 @@ export class RunInputs {
     const chunk = lanes.find((lane) => lane !== null)!.tokens.length;
     const all = batch * chunk;
     const { hidden } = this.#embeddings;
-    const half = this.#frequencies.length;
     const { sinkRows, blocks } = layout;
     const stored = sinkRows + windowRows(layout);
     const columns = stored + chunk;
 
     const embeddings = new Float32Array(all * hidden);
-    // The tokens' own angles first, then those at which they ask the sinks.
-    const cos = new Float32Array(2 * all * half);
-    const sin = new Float32Array(2 * all * half);
+    // The tokens' own positions first, then those at which they ask the sinks.
+    const positions = Array<number>(2 * all).fill(0);
     const mask = new Float32Array(all * columns);
     const wanted: number[] = [];
     for (const [b, lane] of lanes.entries()) {
@@ -83,13 +82,15 @@ export class RunInputs {
           token,
           embeddings.subarray(row * hidden, (row + 1) * hidden),
         );
-        this.#angles(cos, sin, row, seen + t);
-        this.#angles(cos, sin, all + row, policy.sinkQueryPosition(seen + t));
+        positions[row] = seen + t;
+        positions[all + row] = policy.sinkQueryPosition(seen + t);
         if (t >= chunk - logits) wanted.push(row);
       }
     }
     if (wanted.length === 0) wanted.push(0); // a run always gives some
 
+    const { cos, sin } = this.#angles.rows(positions);
+    const angles = [2 * all, this.#angles.half];
     const tensor = this.#session.tensor.bind(this.#session);
     const integers = (values: readonly number[], dims = [values.length]) =>
       tensor(BigInt64Array.from(values, BigInt), dims);
@@ -99,8 +100,8 @@ export class RunInputs {
       embeddings: tensor(embeddings, [all, hidden]),
       [CONTEXT.position]: integers(count(all, 0), [batch, chunk]),
       [CONTEXT.sinkPosition]: integers(count(all, all), [batch, chunk]),
-      [CONTEXT.cos]: tensor(cos, [2 * all, half]),
-      [CONTEXT.sin]: tensor(sin, [2 * all, half]),
+      [CONTEXT.cos]: tensor(cos, angles),
+      [CONTEXT.sin]: tensor(sin, angles),
       [CONTEXT.mask]: tensor(mask, [batch, 1, 1, chunk, columns]),
       [CONTEXT.split]: integers([
         sinkRows + blocks[0]!,
@@ -110,19 +111,6 @@ export class RunInputs {
       [CONTEXT.heads]: integers([batch, chunk, ...this.#heads]),
       logit_tokens: integers(wanted),
     };
-  }
-
-  #angles(
-    cos: Float32Array,
-    sin: Float32Array,
-    row: number,
-    position: number,
-  ): void {
-    for (const [i, frequency] of this.#frequencies.entries()) {
-      const at = row * this.#frequencies.length + i;
-      cos[at] = Math.cos(position * frequency);
-      sin[at] = Math.sin(position * frequency);
-    }
   }
 }
 

@@ -6,6 +6,7 @@ import {
   type GpuPreference,
   isSoftware,
 } from "./adapter.ts";
+import { popErrorScopes, pushErrorScopes } from "./error_scopes.ts";
 import { type GpuBytes, GpuLedger, type Purpose } from "./gpu_ledger.ts";
 import { lend, type LentDevice } from "./lent_device.ts";
 
@@ -27,12 +28,6 @@ const LIMITS = [
   "maxStorageBufferBindingSize",
   "maxStorageBuffersPerShaderStage",
 ] as const satisfies readonly (keyof GPUSupportedLimits)[];
-
-const SCOPES: readonly GPUErrorFilter[] = [
-  "validation",
-  "out-of-memory",
-  "internal",
-];
 
 /** Milliseconds in which a lost device says so, once something failed. */
 const LOSS_DELAY = 50;
@@ -195,15 +190,11 @@ export class Gpu {
    */
   checked<T>(what: string, work: () => T | Promise<T>): Promise<T> {
     return this.alive(what, async () => {
-      for (const filter of SCOPES) this.device.pushErrorScope(filter);
+      pushErrorScopes(this.device);
       const [outcome] = await Promise.allSettled([
         (async () => await work())(),
       ]);
-      const messages: string[] = [];
-      for (const _ of SCOPES) {
-        const error = await this.device.popErrorScope();
-        if (error) messages.push(error.message);
-      }
+      const messages = await popErrorScopes(this.device);
       const failed = outcome.status === "rejected";
       if (messages.length > 0) {
         throw new Error(

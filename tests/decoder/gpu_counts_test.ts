@@ -30,7 +30,9 @@ const TYPES: SmallModelOptions["types"] = {
 async function costOf(
   element: "f32" | "f16",
   { layers, streams }: { layers: number; streams: number },
-): Promise<{ dispatches: Map<string, number>; mapped: number; all: number }> {
+): Promise<
+  { dispatches: ReadonlyMap<string, number>; mapped: number; all: number }
+> {
   using counter = new DispatchCounter();
   await using model = await writeSmallModel({
     layers,

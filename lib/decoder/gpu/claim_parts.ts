@@ -9,7 +9,7 @@ import { Pipelines } from "../../../kernels/pipelines.ts";
 import { SampleKernel } from "../../../kernels/sample.ts";
 import { SlotCopy } from "../../../kernels/slot_copy.ts";
 import type { EmbeddingTable } from "../embedding_table.ts";
-import { AngleTable } from "./angle_table.ts";
+import { AngleTable } from "../angle_table.ts";
 import type { GpuModelParts } from "./gpu_model.ts";
 import { Reader } from "./reader.ts";
 import { RunBuffers } from "./run_buffers.ts";

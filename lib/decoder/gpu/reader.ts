@@ -1,6 +1,6 @@
 /** Reads from a GPU. @module */
 import type { Gpu } from "../../engine/gpu.ts";
-import { errorsOf } from "./error_scopes.ts";
+import { errorsOf } from "../../engine/error_scopes.ts";
 
 const { COPY_DST, MAP_READ } = GPUBufferUsage;
 

@@ -18,7 +18,7 @@ import { FUSED_CONTEXT } from "../../graph/attention/fused_grouped_query.ts";
 import type { DecoderShape } from "../../graph/decoder_shape.ts";
 import { bytesOf, type Element } from "../../../kernels/element.ts";
 import type { EmbeddingTable } from "../embedding_table.ts";
-import type { AngleTable } from "./angle_table.ts";
+import type { AngleTable } from "../angle_table.ts";
 
 /** A slot's part of a run, with its tokens; none if it idles. */
 export interface TokenLane extends Lane {

@@ -13,7 +13,7 @@ import { bytesOf, type Element } from "../../../kernels/element.ts";
 import type { Pipelines } from "../../../kernels/pipelines.ts";
 import { RingWrite } from "../../../kernels/ring_write.ts";
 import type { RowBlock } from "../../../kernels/row_block.ts";
-import type { AngleTable } from "./angle_table.ts";
+import type { AngleTable } from "../angle_table.ts";
 
 /** What all banks of a model have in common. */
 export interface BankShape {

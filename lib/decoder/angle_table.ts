@@ -1,8 +1,5 @@
 /** Cosines and sines of positions, computed in f64: a position of 10⁹ loses nothing. @module */
-import {
-  type DecoderShape,
-  ropeFrequencies,
-} from "../../graph/decoder_shape.ts";
+import { type DecoderShape, ropeFrequencies } from "../graph/decoder_shape.ts";
 
 /** Rotary angles of one model. */
 export class AngleTable {
