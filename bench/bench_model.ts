@@ -7,6 +7,11 @@
 import { join } from "node:path";
 import { blockCount, slotLayout } from "../lib/cache/layout.ts";
 import { SinkWindow } from "../lib/cache/sink_window.ts";
+import type { RingShape } from "../lib/graph/attention/grouped_query.ts";
+import {
+  type RowFormats,
+  rowFormats,
+} from "../lib/graph/attention/row_formats.ts";
 import type { Config } from "../lib/config.ts";
 import type { Decoder } from "../lib/decoder/decoder.ts";
 import { HostDecoder } from "../lib/decoder/host_decoder.ts";
@@ -34,9 +39,12 @@ export interface BenchModel {
   readonly tokenizer: Tokenizer;
   /**
    * A decoder of so many slots (1 unless given), each with just the policy's rows, on the graph
-   * that a server with such a window has.
+   * that a server with such a window and such rows (those of the engine unless given) has.
    */
-  decoder(policy: SinkWindow, slots?: number): Promise<Decoder>;
+  decoder(
+    policy: SinkWindow,
+    options?: { slots?: number; formats?: RowFormats },
+  ): Promise<Decoder>;
   release(): Promise<void>;
 }
 
@@ -76,19 +84,23 @@ function hostDecoders(
   { threads, modelsDirectory }: Config,
 ): Decoders {
   const engine = hostEngine(name);
-  const opened = new Map<number, Promise<HostModel>>();
-  const open = async (blocks: number) => {
+  const opened = new Map<string, Promise<HostModel>>();
+  const open = async (rings: RingShape) => {
     using file = await openGguf(model.path);
     const graphs = join(modelsDirectory, "graphs");
     const source = { file, sha256: model.sha256, graphs };
-    return await openHostModel(engine, source, { blocks, threads });
+    return await openHostModel(engine, source, { ...rings, threads });
   };
   return {
-    async decoder({ sinks, window }, slots = 1) {
+    async decoder(
+      { sinks, window },
+      { slots = 1, formats = rowFormats(32) } = {},
+    ) {
       const blocks = blockCount(window);
-      const graph = opened.get(blocks) ?? open(blocks);
-      opened.set(blocks, graph);
-      graph.catch(() => opened.delete(blocks)); // there is nothing to release
+      const key = `${blocks} ${formats.name}`;
+      const graph = opened.get(key) ?? open({ blocks, formats });
+      opened.set(key, graph);
+      graph.catch(() => opened.delete(key)); // there is nothing to release
       return new HostDecoder(await graph, {
         layout: slotLayout(sinks, window),
         slots,
@@ -110,7 +122,7 @@ function gpuDecoders(
 ): Decoders {
   const opened: Decoder[] = [];
   return {
-    async decoder({ sinks, window }, slots = 1) {
+    async decoder({ sinks, window }, { slots = 1 } = {}) {
       using file = await openGguf(model.path);
       const graphs = join(config.modelsDirectory, "graphs");
       const source = { file, sha256: model.sha256, graphs };

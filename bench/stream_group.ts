@@ -94,7 +94,7 @@ export class StreamGroup {
     policy: SinkWindow,
     count: number,
   ): Promise<StreamGroup> {
-    const decoder = await model.decoder(policy, count);
+    const decoder = await model.decoder(policy, { slots: count });
     const scheduler = new Scheduler(decoder);
     const sampler = createSampler({ temperature: 0 }, decoder.vocabulary);
     const of = { scheduler, decoder, sampler, policy };

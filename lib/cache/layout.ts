@@ -10,6 +10,17 @@
  * @module
  */
 
+/** What the elements of a tensor are; `float16` on a GPU alone. */
+export type RowType = "float32" | "float16" | "int16" | "int8";
+
+/** Bytes of one element. */
+export const ROW_TYPE_BYTES: Readonly<Record<RowType, number>> = {
+  float32: 4,
+  float16: 2,
+  int16: 2,
+  int8: 1,
+};
+
 /**
  * One tensor of a layer's cache, as the attention kind declares it: `[heads, width, tokens]`. A
  * token is a column, so that a product with a query or with weights reads memory in order.
@@ -17,8 +28,9 @@
 export interface CacheTensor {
   /** Name; the graph's input for layer `l` is `${name}_${l}`. */
   readonly name: string;
-  /** The graph output that new rows come from, `[batch, layers × heads, chunk, width]`. */
+  /** The graph output that new rows come from, `[batch, Σ heads, chunk, width]` over all layers that have it. */
   readonly rows: string;
+  readonly type: RowType;
   readonly heads: number;
   readonly width: number;
   /** Whether it holds the sinks: alone, or before the rows of the first block. */
@@ -107,6 +119,31 @@ export function tensorElements(
   return tensor.heads * tensor.width * tensorTokens(tensor, layout);
 }
 
+/** Bytes of one tensor of one slot. */
+export function tensorBytes(tensor: CacheTensor, layout: SlotLayout): number {
+  return tensorElements(tensor, layout) * ROW_TYPE_BYTES[tensor.type];
+}
+
+/** One layer's part of a cache. */
+export interface LayerCache {
+  readonly tensors: readonly CacheTensor[];
+  readonly layout: SlotLayout;
+}
+
+/** The cache of a model whose layers all keep as many tokens. */
+export function layerCaches(
+  { shape: { layers }, attention }: {
+    shape: { layers: number };
+    attention: { tensors(layer: number): readonly CacheTensor[] };
+  },
+  layout: SlotLayout,
+): LayerCache[] {
+  return Array.from(
+    { length: layers },
+    (_, layer) => ({ tensors: attention.tensors(layer), layout }),
+  );
+}
+
 /**
  * Bytes that one conversation's cache takes, from its first token to its last.
  *
@@ -115,25 +152,16 @@ export function tensorElements(
  * import { assertEquals } from "@std/assert";
  * import { conversationBytes } from "./layout.ts";
  * // SmolLM2-135M: 30 layers, 3 KV heads of 64: 45 KiB a token in f32.
- * const row = { rows: "k", heads: 3, width: 64, sinks: true, block: 0 };
+ * const row = { rows: "k", type: "float32", heads: 3, width: 64, sinks: true, block: 0 } as const;
  * const tensors = [{ name: "k", ...row }, { name: "v", ...row }];
- * assertEquals(
- *   conversationBytes({ layers: 30, tensors, bytesPerElement: 4 }, { sinkRows: 4, blocks: [1020] }),
- *   1024 * 45 * 1024,
- * );
+ * const layer = { tensors, layout: { sinkRows: 4, blocks: [1020] } };
+ * assertEquals(conversationBytes(Array(30).fill(layer)), 1024 * 45 * 1024);
  * ```
  */
-export function conversationBytes(
-  cache: {
-    layers: number;
-    tensors: readonly CacheTensor[];
-    bytesPerElement: number;
-  },
-  layout: SlotLayout,
-): number {
-  let elements = 0;
-  for (const tensor of cache.tensors) {
-    elements += tensorElements(tensor, layout);
+export function conversationBytes(layers: readonly LayerCache[]): number {
+  let bytes = 0;
+  for (const { tensors, layout } of layers) {
+    for (const tensor of tensors) bytes += tensorBytes(tensor, layout);
   }
-  return cache.layers * elements * cache.bytesPerElement;
+  return bytes;
 }

@@ -1,12 +1,21 @@
 /**
- * The memory of all slots' caches, claimed once and never freed. Rows go in by overwriting one row
- * each; nothing else ever moves.
+ * The memory of some slots' caches, claimed once. Rows go in by overwriting one row each; nothing else
+ * ever moves.
  *
  * @module
  */
 import {
+  claimRows,
+  type LayerCopy,
+  LayerMemory,
+  type RowData,
+  type SlotRange,
+} from "./layer_memory.ts";
+import {
   type CacheTensor,
   conversationBytes,
+  type LayerCache,
+  type RowType,
   type SlotLayout,
   tensorElements,
   tensorTokens,
@@ -14,124 +23,91 @@ import {
 } from "./layout.ts";
 import type { RowPlace } from "./sink_window.ts";
 
-/** Slots side by side. */
-export interface SlotRange {
-  readonly first: number;
-  readonly count: number;
-}
-
-/** A slot's rows outside of the memory. */
+/** A slot's rows outside of the memory, by layer. */
 export interface RingCopy {
-  readonly layout: SlotLayout;
-  /** Rows of the ring that were in use, from its beginning. */
-  readonly rows: number;
   readonly bytes: number;
-  /** By tensor, then layer: `[heads, width, columns in use]`. */
-  readonly columns: readonly (readonly Float32Array[])[];
+  readonly layers: readonly LayerCopy[];
 }
 
-/** Caches in host memory, `[slots, heads, width, tokens]` each. */
+/** Caches in host memory, layer by layer. */
 export class RingMemory {
-  readonly layers: number;
-  readonly tensors: readonly CacheTensor[];
-  readonly layout: SlotLayout;
-  readonly slots: number;
+  readonly layers: readonly LayerMemory[];
   /** Bytes of one slot. */
   readonly slotBytes: number;
-  /** By tensor, then layer: all slots' memory. */
-  readonly #memory: Float32Array<ArrayBuffer>[][];
+  /** For each layer, by rows: heads of that name in the layers before. */
+  readonly #headsBefore: readonly ReadonlyMap<string, number>[];
   /** A row of zeros for each slot, seen in place of a block that is not in use. */
-  readonly #nothing: Float32Array<ArrayBuffer>;
+  readonly #nothing: ReadonlyMap<RowType, RowData>;
 
   /** Claims the memory, zeroed. */
-  constructor(
-    cache: { layers: number; tensors: readonly CacheTensor[] },
-    layout: SlotLayout,
-    slots: number,
-  ) {
-    this.layers = cache.layers;
-    this.tensors = cache.tensors;
-    this.layout = layout;
-    this.slots = slots;
-    this.slotBytes = conversationBytes(
-      { ...cache, bytesPerElement: 4 },
-      layout,
-    );
-    this.#memory = cache.tensors.map((tensor) =>
-      Array.from(
-        { length: cache.layers },
-        // Filled, so that the system hands over the memory now and not page by page.
-        () => new Float32Array(slots * tensorElements(tensor, layout)).fill(0),
-      )
-    );
-    const widths = cache.tensors.map(({ heads, width }) => heads * width);
-    this.#nothing = new Float32Array(slots * Math.max(...widths));
+  constructor(layers: readonly LayerCache[], slots: number) {
+    this.layers = layers.map((layer) => new LayerMemory(layer, slots));
+    this.slotBytes = conversationBytes(layers);
+    this.#headsBefore = headsBefore(layers);
+    this.#nothing = zeroRows(layers, slots);
   }
 
   /** Bytes held for all slots, counted from the memory itself. */
   get bytes(): number {
-    return this.#memory.flat().reduce(
-      (sum, array) => sum + array.byteLength,
-      0,
-    );
+    return this.layers.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /**
-   * One tensor of one layer of some slots: a view, with its shape `[slots, heads, 1, width, tokens]`.
+   * Tensors of one layer of some slots, by their graph inputs: views, with their shapes
+   * `[slots, heads, 1, width, tokens]`.
    *
    * @param used the whole layout or what `usedLayout` leaves of it
    */
-  view(
-    tensor: CacheTensor,
+  views(
     layer: number,
-    { first, count }: SlotRange,
+    range: SlotRange,
     used: SlotLayout,
-  ): { data: Float32Array<ArrayBuffer>; dims: number[] } {
-    const tokens = tensorTokens(tensor, used);
-    const dims = [count, tensor.heads, 1, tensor.width, tokens];
-    if (tokens !== tensorTokens(tensor, this.layout)) {
-      const elements = count * tensorElements(tensor, used);
-      return { data: this.#nothing.subarray(0, elements), dims };
-    }
-    const slot = tensorElements(tensor, this.layout);
-    const data = this.#memory[this.tensors.indexOf(tensor)]![layer]!;
-    return { data: data.subarray(first * slot, (first + count) * slot), dims };
+  ): { input: string; data: RowData; dims: number[] }[] {
+    const memory = this.layers[layer]!;
+    return memory.tensors.map((tensor, i) => {
+      const tokens = tensorTokens(tensor, used);
+      const whole = tokens === tensorTokens(tensor, memory.layout);
+      return {
+        input: `${tensor.name}_${layer}`,
+        data: whole
+          ? memory.view(i, range)
+          : this.#nothing.get(tensor.type)!.subarray(
+            0,
+            range.count * tensorElements(tensor, used),
+          ),
+        dims: [range.count, tensor.heads, 1, tensor.width, tokens],
+      };
+    });
   }
 
   /**
    * Writes the rows of a chunk, each over whatever was at its place; of two rows for one place the
    * later stays.
    *
-   * @param places where each token's row goes
-   * @param rows by output name: `[layers × heads, chunk, width]`, as the graph gives them
+   * @param places where each token's row goes, by layer
+   * @param rows by output name: `[Σ heads, chunk, width]`, as the graph gives them
    */
   write(
     slot: number,
-    places: readonly RowPlace[],
-    rows: Readonly<Record<string, Float32Array>>,
+    places: (layer: number) => readonly RowPlace[],
+    rows: Readonly<Record<string, RowData>>,
   ): void {
-    for (const [i, tensor] of this.tensors.entries()) {
-      const columns = places.map((place) => this.#column(tensor, place));
-      if (columns.every((column) => column < 0)) continue;
-      const source = rows[tensor.rows]!;
-      for (let layer = 0; layer < this.layers; layer++) {
-        const memory = this.#memory[i]![layer]!;
-        this.#writeLayer(tensor, { memory, slot, layer }, columns, source);
-      }
+    for (const [index, layer] of this.layers.entries()) {
+      const at = places(index);
+      layer.write(slot, at, ({ rows: name, heads, width }: CacheTensor) => {
+        const first = this.#headsBefore[index]!.get(name) ?? 0;
+        const head = at.length * width;
+        return rows[name]!.subarray(first * head, (first + heads) * head);
+      });
     }
   }
 
-  /** Copies a slot's sinks and the first `rows` rows of its ring. */
-  copy(slot: number, rows: number): RingCopy {
-    const columns = this.tensors.map((tensor, i) => {
-      const part = this.#part(tensor, slot, rows);
-      return this.#memory[i]!.map((memory) => part.read(memory));
-    });
-    const bytes = columns.flat().reduce(
-      (sum, { byteLength }) => sum + byteLength,
-      0,
-    );
-    return { layout: this.layout, rows, bytes, columns };
+  /** Copies a slot's sinks and the first rows of each layer's ring. */
+  copy(slot: number, rows: (layer: number) => number): RingCopy {
+    const layers = this.layers.map((layer, i) => layer.copy(slot, rows(i)));
+    const bytes = layers.flatMap(({ columns }) => columns)
+      .reduce((sum, { byteLength }) => sum + byteLength, 0);
+    return { bytes, layers };
   }
 
   /**
@@ -139,110 +115,52 @@ export class RingMemory {
    *
    * @throws {RangeError} if it is of a slot of another layout; the slot is as it was.
    */
-  paste(slot: number, { layout, rows, columns }: RingCopy): void {
-    const same = (a: SlotLayout, b: SlotLayout) =>
-      a.sinkRows === b.sinkRows && String(a.blocks) === String(b.blocks);
-    if (!same(layout, this.layout)) {
+  paste(slot: number, { layers }: RingCopy): void {
+    for (const [i, { layout }] of layers.entries()) {
+      const own = this.layers[i]?.layout;
+      if (own && sameLayout(layout, own)) continue;
       throw new RangeError(
-        `Cannot restore a cache of ${layout.sinkRows} + ${
-          windowRows(layout)
-        } rows ` +
-          `into a slot of ${this.layout.sinkRows} + ${windowRows(this.layout)}`,
+        `Cannot restore a cache whose layer ${i} has ${describe(layout)} ` +
+          `into a slot that has ${own ? describe(own) : "no such layer"}`,
       );
     }
-    for (const [i, tensor] of this.tensors.entries()) {
-      const part = this.#part(tensor, slot, rows);
-      for (const [layer, memory] of this.#memory[i]!.entries()) {
-        part.write(memory, columns[i]![layer]!);
-      }
-    }
-  }
-
-  #writeLayer(
-    tensor: CacheTensor,
-    to: { memory: Float32Array; slot: number; layer: number },
-    columns: readonly number[],
-    source: Float32Array,
-  ): void {
-    const { heads, width } = tensor;
-    const { memory } = to;
-    const chunk = columns.length;
-    const tokens = tensorTokens(tensor, this.layout);
-    let line = to.slot * tensorElements(tensor, this.layout);
-    for (let head = 0; head < heads; head++) {
-      const row = (to.layer * heads + head) * chunk * width;
-      for (let d = 0; d < width; d++, line += tokens) {
-        for (let t = 0, from = row + d; t < chunk; t++, from += width) {
-          const column = columns[t]!;
-          if (column >= 0) memory[line + column] = source[from]!;
-        }
-      }
-    }
-  }
-
-  /** Column at which a place lies; −1 if the tensor does not hold it. */
-  #column(tensor: CacheTensor, { part, index }: RowPlace): number {
-    if (part === "sinks") return tensor.sinks ? index : -1;
-    if (tensor.block === null) return -1;
-    const column = index - this.#blockStart(tensor.block);
-    if (column < 0 || column >= this.layout.blocks[tensor.block]!) return -1;
-    return (tensor.sinks ? this.layout.sinkRows : 0) + column;
-  }
-
-  /** Row of the ring at which a block begins. */
-  #blockStart(block: number): number {
-    return windowRows({
-      ...this.layout,
-      blocks: this.layout.blocks.slice(0, block),
-    });
-  }
-
-  /** The columns of a slot's tensor that are in use while its ring has `rows` rows. */
-  #part(tensor: CacheTensor, slot: number, rows: number): LinePart {
-    const { block } = tensor;
-    const sinks = tensor.sinks ? this.layout.sinkRows : 0;
-    const ring = block === null ? 0 : Math.max(
-      0,
-      Math.min(rows - this.#blockStart(block), this.layout.blocks[block]!),
-    );
-    return new LinePart({
-      start: slot * tensorElements(tensor, this.layout),
-      lines: tensor.heads * tensor.width,
-      length: tensorTokens(tensor, this.layout),
-      used: sinks + ring,
-    });
+    for (const [i, copy] of layers.entries()) this.layers[i]!.paste(slot, copy);
   }
 }
 
-/** The first `used` values of each of `lines` lines of `length`. */
-class LinePart {
-  readonly #of: { start: number; lines: number; length: number; used: number };
+function describe(layout: SlotLayout): string {
+  return `${layout.sinkRows} + ${windowRows(layout)} rows`;
+}
 
-  constructor(
-    of: { start: number; lines: number; length: number; used: number },
-  ) {
-    this.#of = of;
-  }
+function sameLayout(a: SlotLayout, b: SlotLayout): boolean {
+  return a.sinkRows === b.sinkRows && String(a.blocks) === String(b.blocks);
+}
 
-  read(memory: Float32Array): Float32Array {
-    const { start, lines, length, used } = this.#of;
-    if (used === length) return memory.slice(start, start + lines * length);
-    const part = new Float32Array(lines * used);
-    for (let line = 0; line < lines; line++) {
-      const from = start + line * length;
-      part.set(memory.subarray(from, from + used), line * used);
+function headsBefore(
+  layers: readonly LayerCache[],
+): ReadonlyMap<string, number>[] {
+  let counts: ReadonlyMap<string, number> = new Map();
+  return layers.map(({ tensors }) => {
+    const before = counts;
+    const names = new Map(tensors.map(({ rows, heads }) => [rows, heads]));
+    const after = new Map(before);
+    for (const [name, heads] of names) {
+      after.set(name, heads + (before.get(name) ?? 0));
     }
-    return part;
-  }
+    counts = after;
+    return before;
+  });
+}
 
-  write(memory: Float32Array, part: Float32Array): void {
-    const { start, lines, length, used } = this.#of;
-    if (used === length) return memory.set(part, start);
-    for (let line = 0; line < lines; line++) {
-      memory.set(
-        part.subarray(line * used, (line + 1) * used),
-        start + line * length,
-      );
-    }
+function zeroRows(
+  layers: readonly LayerCache[],
+  slots: number,
+): ReadonlyMap<RowType, RowData> {
+  const widths = new Map<RowType, number>();
+  for (const { type, heads, width } of layers.flatMap((l) => l.tensors)) {
+    widths.set(type, Math.max(widths.get(type) ?? 0, heads * width));
   }
+  return new Map(
+    [...widths].map(([type, width]) => [type, claimRows(type, slots * width)]),
+  );
 }

@@ -4,14 +4,18 @@
  *
  * @module
  */
-import { type SlotLayout, usedLayout, windowRows } from "../cache/layout.ts";
 import {
-  type RingCopy,
-  RingMemory,
-  type SlotRange,
-} from "../cache/ring_memory.ts";
+  conversationBytes,
+  layerCaches,
+  type SlotLayout,
+  usedLayout,
+  windowRows,
+} from "../cache/layout.ts";
+import type { RowData, SlotRange } from "../cache/layer_memory.ts";
+import { type RingCopy, RingMemory } from "../cache/ring_memory.ts";
 import type { SinkWindow } from "../cache/sink_window.ts";
 import type { EngineSession, EngineTensor } from "../engine/engine.ts";
+import type { GroupedQueryAttention } from "../graph/attention/grouped_query.ts";
 import type { DecoderPlan } from "../graph/convert.ts";
 import type { Sample } from "../sampling/mod.ts";
 import type {
@@ -35,7 +39,7 @@ interface Batch {
 /** What a run gave to one chunk. */
 interface Result {
   /** New rows by output name, `[layers × heads, chunk, width]`. */
-  readonly rows: Record<string, Float32Array>;
+  readonly rows: Record<string, RowData>;
   readonly logits: Float32Array;
 }
 
@@ -57,6 +61,8 @@ export class HostDecoder implements Decoder {
   readonly #session: EngineSession;
   readonly #inputs: RunInputs;
   readonly #memory: RingMemory;
+  readonly #layout: SlotLayout;
+  readonly #tokenBytes: number;
   readonly #rowNames: readonly string[];
   readonly #book: SlotBook;
   /** Least recently used first. */
@@ -65,27 +71,30 @@ export class HostDecoder implements Decoder {
   /** Claims the caches of all slots. */
   constructor(
     model: {
-      plan: DecoderPlan;
+      plan: DecoderPlan<GroupedQueryAttention>;
       session: EngineSession;
       embeddings: EmbeddingTable;
     },
     options: { layout: SlotLayout; slots: number; chunk: number },
   ) {
     const { session, embeddings } = model;
-    const { shape, attention } = model.plan;
+    const { shape } = model.plan;
     this.vocabulary = shape.vocabulary;
     this.slots = options.slots;
     this.chunk = options.chunk;
     this.#session = session;
-    this.#inputs = new RunInputs(session, embeddings, shape);
-    this.#memory = new RingMemory(
-      { layers: shape.layers, tensors: attention.tensors },
-      options.layout,
-      options.slots,
-    );
+    this.#inputs = new RunInputs(session, embeddings, model.plan);
+    this.#layout = options.layout;
+    const layers = layerCaches(model.plan, options.layout);
+    this.#memory = new RingMemory(layers, options.slots);
     this.#rowNames = [
-      ...new Set(this.#memory.tensors.map((tensor) => tensor.rows)),
+      ...new Set(layers.flatMap((l) => l.tensors.map(({ rows }) => rows))),
     ];
+    const row = {
+      sinkRows: 0,
+      blocks: this.#layout.blocks.map((_, i) => i === 0 ? 1 : 0),
+    };
+    this.#tokenBytes = conversationBytes(layerCaches(model.plan, row));
     this.slotBytes = this.#memory.slotBytes;
     this.#book = new SlotBook({
       slots: options.slots,
@@ -96,13 +105,12 @@ export class HostDecoder implements Decoder {
   }
 
   get room(): { sinks: number; window: number } {
-    const { layout } = this.#memory;
-    return { sinks: layout.sinkRows, window: windowRows(layout) };
+    const { sinkRows: sinks } = this.#layout;
+    return { sinks, window: windowRows(this.#layout) };
   }
 
   get tokenBytes(): number {
-    const { sinks, window } = this.room;
-    return this.slotBytes / (sinks + window);
+    return this.#tokenBytes;
   }
 
   get cacheBytes(): number {
@@ -127,7 +135,7 @@ export class HostDecoder implements Decoder {
 
   save(slot: number): RingSnapshot {
     const { policy, seen } = this.#book.opened(slot);
-    const copy = this.#memory.copy(slot, ringRows(policy, seen));
+    const copy = this.#memory.copy(slot, () => ringRows(policy, seen));
     return { policy, seen, bytes: copy.bytes, copy };
   }
 
@@ -176,7 +184,7 @@ export class HostDecoder implements Decoder {
       stored = Math.max(stored, ringRows(policy, seen));
       return { ...chunk, policy, seen };
     });
-    const layout = usedLayout(this.#memory.layout, stored);
+    const layout = usedLayout(this.#layout, stored);
     const outputs = await this.#session.run({
       ...this.#bind(range, layout),
       ...this.#inputs.build(lanes, layout),
@@ -184,12 +192,12 @@ export class HostDecoder implements Decoder {
     let logit = 0;
     for (const [i, chunk] of chunks.entries()) {
       if (chunk === null) continue;
-      const rows: Record<string, Float32Array> = {};
+      const rows: Record<string, RowData> = {};
       for (const name of this.#rowNames) {
         const size = outputs[name]!.length / range.count;
         const part = outputs[name]!.subarray(i * size, (i + 1) * size);
         // A hidden row still counts, with weight 0, and 0 · NaN is NaN: none may ever enter a cache.
-        if (!allFinite(part)) {
+        if (part instanceof Float32Array && !allFinite(part)) {
           throw new Error(
             `The engine gave "${name}" of slot ${chunk.slot} that are no numbers`,
           );
@@ -199,7 +207,7 @@ export class HostDecoder implements Decoder {
       const end = logit + chunk.logits * this.vocabulary;
       results.set(chunk, {
         rows,
-        logits: outputs.logits!.subarray(logit, end),
+        logits: (outputs.logits as Float32Array).subarray(logit, end),
       });
       logit = end;
     }
@@ -207,11 +215,11 @@ export class HostDecoder implements Decoder {
 
   #append(
     { slot, tokens }: DecodeChunk,
-    rows: Record<string, Float32Array>,
+    rows: Record<string, RowData>,
   ): void {
     const { policy, seen } = this.#book.opened(slot);
     const places = tokens.map((_, t) => policy.place(seen + t));
-    this.#memory.write(slot, places, rows);
+    this.#memory.write(slot, () => places, rows);
     this.#book.append(slot, tokens.length);
   }
 
@@ -226,15 +234,10 @@ export class HostDecoder implements Decoder {
       this.#bindings.set(key, caches);
       return caches;
     }
-    for (const tensor of this.#memory.tensors) {
-      for (let layer = 0; layer < this.#memory.layers; layer++) {
-        const { data, dims } = this.#memory.view(
-          tensor,
-          layer,
-          { first, count },
-          layout,
-        );
-        caches[`${tensor.name}_${layer}`] = this.#session.tensor(data, dims);
+    for (const layer of this.#memory.layers.keys()) {
+      const views = this.#memory.views(layer, { first, count }, layout);
+      for (const { input, data, dims } of views) {
+        caches[input] = this.#session.tensor(data, dims);
       }
     }
     this.#bindings.set(key, caches);

@@ -2,7 +2,7 @@
 import {
   blockCount,
   conversationBytes,
-  type SlotLayout,
+  layerCaches,
   slotLayout,
 } from "../cache/layout.ts";
 import type { GpuPreference } from "../engine/adapter.ts";
@@ -13,7 +13,10 @@ import { type GpuGraph, GpuSession } from "../engine/gpu_session.ts";
 import { NATIVE } from "../engine/native.ts";
 import { WASM } from "../engine/wasm.ts";
 import { FusedGroupedQueryAttention } from "../graph/attention/fused_grouped_query.ts";
-import { GroupedQueryAttention } from "../graph/attention/grouped_query.ts";
+import {
+  GroupedQueryAttention,
+  type RingShape,
+} from "../graph/attention/grouped_query.ts";
 import {
   type DecoderGraph,
   type DecoderPlan,
@@ -65,7 +68,7 @@ export interface GpuSetup extends Pick<EngineOptions, "gpu" | "gpuRows"> {
 
 /** A graph on an engine whose caches are in host memory: decoders of any size run on it. */
 export interface HostModel {
-  readonly plan: DecoderPlan;
+  readonly plan: DecoderPlan<GroupedQueryAttention>;
   readonly session: EngineSession;
   readonly embeddings: EmbeddingTable;
 }
@@ -96,15 +99,15 @@ export function hostEngine(name: Exclude<EngineName, "webgpu">): Engine {
   return name === "native" ? NATIVE : WASM;
 }
 
-/** Opens the graph for rings of `blocks` blocks. */
+/** Opens the graph for rings of some shape. */
 export async function openHostModel(
   engine: Engine,
   { file, sha256, graphs }: ModelSource,
-  { blocks, threads }: { blocks: number; threads: number },
+  { threads, ...rings }: RingShape & { threads: number },
 ): Promise<HostModel> {
   const plan = await planDecoder(
     file,
-    (shape) => new GroupedQueryAttention(shape, blocks),
+    (shape) => new GroupedQueryAttention(shape, rings),
   );
   const of = { file, plan, sha256 };
   const graph = await openDecoderGraph(of, engine.linear, graphs);
@@ -126,12 +129,14 @@ async function openHostDecoder(
   const model = await openHostModel(engine, source, { blocks, threads });
   return new HostDecoder(model, {
     layout,
-    slots: typeof slots === "number"
-      ? slots
-      : fittingSlots(slots.memory, bytesOf(layout, model.plan), {
+    slots: typeof slots === "number" ? slots : fittingSlots(
+      slots.memory,
+      conversationBytes(layerCaches(model.plan, layout)),
+      {
         sinks,
         window,
-      }),
+      },
+    ),
     chunk: engine.chunk,
   });
 }
@@ -178,15 +183,4 @@ export async function openGpuDecoder(
     embeddings,
   };
   return await GpuDecoder.open(open, model, { ...size, slots: count });
-}
-
-function bytesOf(
-  layout: SlotLayout,
-  { shape, attention }: DecoderPlan,
-): number {
-  return conversationBytes({
-    layers: shape.layers,
-    tensors: attention.tensors,
-    bytesPerElement: 4,
-  }, layout);
 }

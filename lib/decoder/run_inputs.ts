@@ -7,8 +7,11 @@
 import { type SlotLayout, windowRows } from "../cache/layout.ts";
 import { HIDDEN, type SinkWindow } from "../cache/sink_window.ts";
 import type { EngineSession, EngineTensor } from "../engine/engine.ts";
-import { CONTEXT } from "../graph/attention/grouped_query.ts";
-import type { DecoderShape } from "../graph/decoder_shape.ts";
+import {
+  CONTEXT,
+  type GroupedQueryAttention,
+} from "../graph/attention/grouped_query.ts";
+import type { DecoderPlan } from "../graph/convert.ts";
 import { AngleTable } from "./angle_table.ts";
 import type { EmbeddingTable } from "./embedding_table.ts";
 
@@ -28,14 +31,16 @@ export class RunInputs {
   readonly #embeddings: EmbeddingTable;
   readonly #heads: readonly [count: number, width: number];
   readonly #angles: AngleTable;
+  readonly #attention: GroupedQueryAttention;
 
   constructor(
     session: EngineSession,
     embeddings: EmbeddingTable,
-    shape: DecoderShape,
+    { shape, attention }: DecoderPlan<GroupedQueryAttention>,
   ) {
     this.#session = session;
     this.#embeddings = embeddings;
+    this.#attention = attention;
     this.#heads = [shape.heads + 2 * shape.kvHeads, shape.headDim];
     this.#angles = new AngleTable(shape);
   }
@@ -55,7 +60,7 @@ export class RunInputs {
     const chunk = lanes.find((lane) => lane !== null)!.tokens.length;
     const all = batch * chunk;
     const { hidden } = this.#embeddings;
-    const { sinkRows, blocks } = layout;
+    const { sinkRows } = layout;
     const stored = sinkRows + windowRows(layout);
     const columns = stored + chunk;
 
@@ -63,6 +68,7 @@ export class RunInputs {
     // The tokens' own positions first, then those at which they ask the sinks.
     const positions = Array<number>(2 * all).fill(0);
     const mask = new Float32Array(all * columns);
+    const newSinks = new Uint8Array(all);
     const wanted: number[] = [];
     for (const [b, lane] of lanes.entries()) {
       const first = b * chunk;
@@ -83,6 +89,7 @@ export class RunInputs {
           embeddings.subarray(row * hidden, (row + 1) * hidden),
         );
         positions[row] = seen + t;
+        if (seen + t < policy.sinks) newSinks[row] = 1;
         positions[all + row] = policy.sinkQueryPosition(seen + t);
         if (t >= chunk - logits) wanted.push(row);
       }
@@ -103,11 +110,10 @@ export class RunInputs {
       [CONTEXT.cos]: tensor(cos, angles),
       [CONTEXT.sin]: tensor(sin, angles),
       [CONTEXT.mask]: tensor(mask, [batch, 1, 1, chunk, columns]),
-      [CONTEXT.split]: integers([
-        sinkRows + blocks[0]!,
-        ...blocks.slice(1),
-        chunk,
-      ]),
+      [CONTEXT.split]: integers(this.#attention.split(layout, chunk)),
+      ...this.#attention.plain
+        ? {}
+        : { [CONTEXT.newSinks]: tensor(newSinks, [batch, 1, chunk, 1]) },
       [CONTEXT.heads]: integers([batch, chunk, ...this.#heads]),
       logit_tokens: integers(wanted),
     };

@@ -1,5 +1,5 @@
 /** Which slots one run of the engine takes together. @module */
-import type { SlotRange } from "../cache/ring_memory.ts";
+import type { SlotRange } from "../cache/layer_memory.ts";
 
 /**
  * Slots that nobody steps but which lie between those that are stepped take part in a run, idle: on

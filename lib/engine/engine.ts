@@ -15,7 +15,19 @@ export const ENGINE_NAMES = ["webgpu", "native", "wasm"] as const;
 export type EngineName = typeof ENGINE_NAMES[number];
 
 /** Values a graph takes. */
-export type TensorData = Float32Array | BigInt64Array;
+export type TensorData =
+  | Float32Array
+  | Int16Array
+  | Int8Array
+  /** Booleans. */
+  | Uint8Array
+  | BigInt64Array;
+
+/** Values a graph gives. */
+export type OutputData =
+  | Float32Array<ArrayBuffer>
+  | Int16Array<ArrayBuffer>
+  | Int8Array<ArrayBuffer>;
 
 /** A value bound to memory; the engine reads that memory at each run. */
 export interface EngineTensor {
@@ -33,7 +45,7 @@ export interface EngineSession {
    */
   run(
     inputs: Readonly<Record<string, EngineTensor>>,
-  ): Promise<Record<string, Float32Array>>;
+  ): Promise<Record<string, OutputData>>;
   /** Frees what the session holds. */
   release(): Promise<void>;
 }

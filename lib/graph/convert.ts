@@ -16,7 +16,7 @@ import type { ModelFamily } from "./model_family.ts";
 import { addTransformer } from "./transformer.ts";
 
 /** Raise it whenever the same file gives another graph. */
-export const CONVERTER_VERSION = 11;
+export const CONVERTER_VERSION = 12;
 
 const FAMILIES: readonly ModelFamily[] = [LLAMA];
 const GRAPH = "graph.onnx";
@@ -34,10 +34,10 @@ export interface DecoderGraph {
 }
 
 /** What is known of a model before its graph is built. */
-export interface DecoderPlan {
+export interface DecoderPlan<Kind extends AttentionKind = AttentionKind> {
   readonly family: ModelFamily;
   readonly shape: DecoderShape;
-  readonly attention: AttentionKind;
+  readonly attention: Kind;
 }
 
 /**
@@ -63,10 +63,10 @@ export function familyOf(metadata: Metadata): ModelFamily {
  * @param attention how to attend, by the model's numbers
  * @throws {TypeError} if no family knows the file's architecture, or its numbers make no sense.
  */
-export async function planDecoder(
+export async function planDecoder<Kind extends AttentionKind>(
   file: GgufFile,
-  attention: (shape: DecoderShape) => AttentionKind,
-): Promise<DecoderPlan> {
+  attention: (shape: DecoderShape) => Kind,
+): Promise<DecoderPlan<Kind>> {
   const family = familyOf(file.metadata);
   const shape = await family.readShape(file);
   return { family, shape, attention: attention(shape) };

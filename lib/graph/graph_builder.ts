@@ -23,8 +23,11 @@ import {
 export const ELEMENT_TYPES = {
   float32: 1,
   uint8: 2,
+  int8: 3,
+  int16: 5,
   int32: 6,
   int64: 7,
+  bool: 9,
   float16: 10,
 } as const;
 

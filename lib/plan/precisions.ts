@@ -4,13 +4,19 @@
  *
  * @module
  */
-import { blockCount, conversationBytes, slotLayout } from "../cache/layout.ts";
+import {
+  blockCount,
+  conversationBytes,
+  layerCaches,
+  slotLayout,
+} from "../cache/layout.ts";
 import { bankRows, gpuSlotBytes } from "../decoder/gpu/gpu_size.ts";
 import type { EngineName } from "../engine/engine.ts";
 import { FusedGroupedQueryAttention } from "../graph/attention/fused_grouped_query.ts";
 import { GroupedQueryAttention } from "../graph/attention/grouped_query.ts";
 import type { AttentionShape } from "../graph/decoder_shape.ts";
-import { bytesOf, type Element } from "../../kernels/element.ts";
+import { type KvBits, rowFormats } from "../graph/attention/row_formats.ts";
+import type { Element } from "../../kernels/element.ts";
 import type { LayerGroup } from "./policies.ts";
 
 /** Rows of one kind, on the engines that have them. */
@@ -28,17 +34,20 @@ export interface Precision {
 
 /** Rows in host memory. */
 export function hostRows(
-  element: Element,
+  bits: KvBits,
   engines: readonly EngineName[],
 ): Precision {
-  const bytesPerElement = bytesOf(element);
+  const formats = rowFormats(bits);
   return {
-    name: element,
+    name: formats.name,
     engines,
     groupBytes(shape, { layers, sinks, window }) {
-      const { tensors } = new GroupedQueryAttention(shape, blockCount(window));
+      const blocks = blockCount(window);
+      const attention = new GroupedQueryAttention(shape, { blocks, formats });
       const layout = slotLayout(sinks, window);
-      return conversationBytes({ layers, tensors, bytesPerElement }, layout);
+      return conversationBytes(
+        layerCaches({ shape: { layers }, attention }, layout),
+      );
     },
   };
 }
@@ -50,18 +59,21 @@ export function gpuRows(element: Element): Precision {
     name: element,
     engines: ["webgpu"],
     groupBytes(shape, { layers, sinks, window }, slots) {
-      const { tensors } = new FusedGroupedQueryAttention(shape, floats);
+      const tensors = new FusedGroupedQueryAttention(shape, floats).tensors();
       // How long chunks are concerns the stage alone, which there is one of.
       const size = { sinks, window, slots, chunk: 1, element };
       const rows = bankRows(size, slots);
-      return gpuSlotBytes({ layers, tensors, element }, rows);
+      return gpuSlotBytes({ layers, tensors }, rows);
     },
   };
 }
 
 /** Every precision there is. */
 export const PRECISIONS: readonly Precision[] = [
-  hostRows("f32", ["native", "wasm"]),
+  hostRows(32, ["native", "wasm"]),
+  hostRows(16, ["native", "wasm"]),
+  hostRows(8, ["native", "wasm", "webgpu"]),
+  hostRows(4, ["native", "wasm", "webgpu"]),
   gpuRows("f32"),
   gpuRows("f16"),
 ];

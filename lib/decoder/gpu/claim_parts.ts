@@ -54,7 +54,7 @@ export async function claimParts(
       const { element, rows, stageRows, bankSlots } = size;
       const { shape, attention } = plan;
       const angles = new AngleTable(shape);
-      const { tensors } = attention;
+      const tensors = attention.tensors(0);
       const bankShape = { layers: shape.layers, tensors, element, angles };
       const on = { gpu, session, pipelines: new Pipelines(gpu.device) };
       const claim = (purpose: "caches" | "scratch", slots: number) =>

@@ -62,16 +62,14 @@ export function bankSlots(
 
 /** Bytes of one slot's cache, with its spare rows. */
 export function gpuSlotBytes(
-  cache: { layers: number; tensors: readonly CacheTensor[]; element: Element },
+  { layers, tensors }: { layers: number; tensors: readonly CacheTensor[] },
   rows: GpuRows,
 ): number {
-  const { layers, tensors, element } = cache;
   const layout = {
     sinkRows: rows.sinks,
     blocks: [rowCount(rows) - rows.sinks],
   };
-  const bytesPerElement = bytesOf(element);
-  return conversationBytes({ layers, tensors, bytesPerElement }, layout);
+  return conversationBytes(Array(layers).fill({ tensors, layout }));
 }
 
 /**
@@ -84,9 +82,7 @@ export function slotsIn(
   size: Omit<GpuSize, "slots">,
   { shape, attention }: DecoderPlan,
 ): number {
-  const { layers } = shape;
-  const { tensors } = attention;
-  const cache = { layers, tensors, element: size.element };
+  const cache = { layers: shape.layers, tensors: attention.tensors(0) };
   // A slot has a spare row for each of its bank: the more there are, the larger is each.
   const each = (slots: number) =>
     gpuSlotBytes(cache, bankRows({ ...size, slots }, slots));

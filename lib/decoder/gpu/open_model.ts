@@ -40,7 +40,7 @@ async function openOnce(
 ): Promise<GpuModel> {
   const gpu = await open();
   try {
-    const [tensor] = source.plan.attention.tensors as [CacheTensor];
+    const [tensor] = source.plan.attention.tensors(0) as [CacheTensor];
     const most = gpu.device.limits.maxStorageBufferBindingSize;
     const perBank = bankSlots(size, tensor, most);
     const parts = await claimParts(gpu, source, {

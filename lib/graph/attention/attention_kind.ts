@@ -4,17 +4,17 @@
  *
  * @module
  */
-import type { CacheTensor } from "../../cache/layout.ts";
+import type { CacheTensor, RowType } from "../../cache/layout.ts";
 import type { FloatType, GraphBuilder } from "../graph_builder.ts";
 
 /** An attention kind. */
 export interface AttentionKind {
   /** Part of a converted graph's name: kinds that give other graphs have other names. */
   readonly name: string;
-  /** What the cache's rows hold, and the graph computes in. */
+  /** What the graph computes in. */
   readonly floats: FloatType;
-  /** The tensors one layer's cache is made of. */
-  readonly tensors: readonly CacheTensor[];
+  /** The tensors a layer's cache is made of. */
+  tensors(layer: number): readonly CacheTensor[];
   /** Declares the graph inputs that all layers read beside their own projections. */
   declareInputs(graph: GraphBuilder): void;
   /**
@@ -22,12 +22,17 @@ export interface AttentionKind {
    *
    * @param projections query, key and value side by side, `[batch × chunk, Σ widths]`
    * @returns the attention's output, `[batch × chunk, heads × headDim]`, and the new rows by the
-   * name of their graph output, `[batch, heads, chunk, width]` each; none if the kind writes them
-   * into the cache itself
+   * name of their graph output; none if the kind writes them into the cache itself
    */
   emit(
     graph: GraphBuilder,
     layer: number,
     projections: string,
-  ): { output: string; rows: Record<string, string> };
+  ): { output: string; rows: Record<string, NewRows> };
+}
+
+/** Rows of a chunk, `[batch, heads, chunk, width]`. */
+export interface NewRows {
+  readonly value: string;
+  readonly type: RowType;
 }

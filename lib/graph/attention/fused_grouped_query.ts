@@ -45,7 +45,7 @@ export function writtenTensor(tensor: string, layer: number): string {
 export class FusedGroupedQueryAttention implements AttentionKind {
   readonly name: string;
   readonly floats: FloatType;
-  readonly tensors: readonly CacheTensor[];
+  readonly #tensors: readonly CacheTensor[];
   readonly #shape: AttentionShape;
 
   /**
@@ -63,12 +63,23 @@ export class FusedGroupedQueryAttention implements AttentionKind {
     this.#shape = shape;
     this.floats = floats;
     this.name = floats;
-    const row = { heads: kvHeads, width: headDim, sinks: true, block: 0 };
-    this.tensors = ["keys", "values"].map((name) => ({
+    const row = {
+      type: floats,
+      heads: kvHeads,
+      width: headDim,
+      sinks: true,
+      block: 0,
+    };
+    this.#tensors = ["keys", "values"].map((name) => ({
       ...row,
       name,
       rows: name,
     }));
+  }
+
+  /** Keys and values, the same in all layers. */
+  tensors(): readonly CacheTensor[] {
+    return this.#tensors;
   }
 
   declareInputs(graph: GraphBuilder): void {
@@ -86,10 +97,10 @@ export class FusedGroupedQueryAttention implements AttentionKind {
     graph: GraphBuilder,
     layer: number,
     projections: string,
-  ): { output: string; rows: Record<string, string> } {
+  ): { output: string; rows: Record<string, never> } {
     const { heads, kvHeads, headDim } = this.#shape;
     const at = (name: string) => `layer${layer}.${name}`;
-    const past = this.tensors.map(({ name }) =>
+    const past = this.#tensors.map(({ name }) =>
       graph.input(`${name}_${layer}`, this.floats, [
         "batch",
         kvHeads,
@@ -97,7 +108,7 @@ export class FusedGroupedQueryAttention implements AttentionKind {
         headDim,
       ])
     );
-    const written = this.tensors.map(({ name }) => writtenTensor(name, layer));
+    const written = this.#tensors.map(({ name }) => writtenTensor(name, layer));
     const packed = graph.node("Reshape", at("packed"), [
       projections,
       FUSED_CONTEXT.tokens,

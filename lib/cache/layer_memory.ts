@@ -1,0 +1,187 @@
+/**
+ * One layer's part of the memory of some slots: which columns of which tensors a token's row goes to.
+ *
+ * @module
+ */
+import {
+  type CacheTensor,
+  type LayerCache,
+  type RowType,
+  type SlotLayout,
+  tensorElements,
+  tensorTokens,
+  windowRows,
+} from "./layout.ts";
+import type { RowPlace } from "./sink_window.ts";
+
+/** Elements as they lie in memory; f16 by its bits. */
+export type RowData =
+  | Float32Array<ArrayBuffer>
+  | Int16Array<ArrayBuffer>
+  | Int8Array<ArrayBuffer>;
+
+/** Slots side by side. */
+export interface SlotRange {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** A layer's rows outside of the memory. */
+export interface LayerCopy {
+  readonly layout: SlotLayout;
+  /** Rows of the ring that were in use, from its beginning. */
+  readonly rows: number;
+  /** By tensor: `[heads, width, columns in use]`. */
+  readonly columns: readonly RowData[];
+}
+
+/** Claims memory of a type, zeroed. */
+export function claimRows(type: RowType, elements: number): RowData {
+  const of = {
+    float32: Float32Array,
+    float16: Int16Array,
+    int16: Int16Array,
+    int8: Int8Array,
+  }[type];
+  // Filled, so that the system hands over the memory now and not page by page.
+  return new of(elements).fill(0);
+}
+
+/** A layer's tensors, `[slots, heads, width, tokens]` each. */
+export class LayerMemory {
+  readonly tensors: readonly CacheTensor[];
+  readonly layout: SlotLayout;
+  /** By tensor: all slots' memory. */
+  readonly #memory: readonly RowData[];
+
+  /** Claims the memory, zeroed. */
+  constructor({ tensors, layout }: LayerCache, slots: number) {
+    this.tensors = tensors;
+    this.layout = layout;
+    this.#memory = tensors.map((tensor) =>
+      claimRows(tensor.type, slots * tensorElements(tensor, layout))
+    );
+  }
+
+  /** Bytes held, counted from the memory itself. */
+  get bytes(): number {
+    return this.#memory.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
+  /** One tensor of some slots, with all its columns. */
+  view(tensor: number, { first, count }: SlotRange): RowData {
+    const slot = tensorElements(this.tensors[tensor]!, this.layout);
+    return this.#memory[tensor]!.subarray(first * slot, (first + count) * slot);
+  }
+
+  /** Writes the rows of a chunk: `rows(tensor)` are `[heads, chunk, width]`. */
+  write(
+    slot: number,
+    places: readonly RowPlace[],
+    rows: (tensor: CacheTensor) => RowData,
+  ): void {
+    for (const [i, tensor] of this.tensors.entries()) {
+      const columns = places.map((place) => this.#column(tensor, place));
+      if (columns.every((column) => column < 0)) continue;
+      const source = rows(tensor);
+      const memory = this.#memory[i]!;
+      const { heads, width } = tensor;
+      const tokens = tensorTokens(tensor, this.layout);
+      const chunk = columns.length;
+      let line = slot * heads * width * tokens;
+      for (let head = 0; head < heads; head++) {
+        const row = head * chunk * width;
+        for (let d = 0; d < width; d++, line += tokens) {
+          for (let t = 0, from = row + d; t < chunk; t++, from += width) {
+            const column = columns[t]!;
+            if (column >= 0) memory[line + column] = source[from]!;
+          }
+        }
+      }
+    }
+  }
+
+  /** Copies a slot's sinks and the first `rows` rows of its ring. */
+  copy(slot: number, rows: number): LayerCopy {
+    const columns = this.tensors.map((tensor, i) =>
+      this.#part(tensor, slot, rows).read(this.#memory[i]!)
+    );
+    return { layout: this.layout, rows, columns };
+  }
+
+  /** Puts a copy of a layer of the same layout into a slot. */
+  paste(slot: number, { rows, columns }: LayerCopy): void {
+    for (const [i, tensor] of this.tensors.entries()) {
+      this.#part(tensor, slot, rows).write(this.#memory[i]!, columns[i]!);
+    }
+  }
+
+  /** Column at which a place lies; −1 if the tensor does not hold it. */
+  #column(tensor: CacheTensor, { part, index }: RowPlace): number {
+    if (part === "sinks") return tensor.sinks ? index : -1;
+    if (tensor.block === null) return -1;
+    const column = index - this.#blockStart(tensor.block);
+    if (column < 0 || column >= this.layout.blocks[tensor.block]!) return -1;
+    return (tensor.sinks ? this.layout.sinkRows : 0) + column;
+  }
+
+  /** Row of the ring at which a block begins. */
+  #blockStart(block: number): number {
+    return windowRows({
+      ...this.layout,
+      blocks: this.layout.blocks.slice(0, block),
+    });
+  }
+
+  /** The columns of a slot's tensor that are in use while its ring has `rows` rows. */
+  #part(tensor: CacheTensor, slot: number, rows: number): LinePart {
+    const { block } = tensor;
+    const sinks = tensor.sinks ? this.layout.sinkRows : 0;
+    const ring = block === null ? 0 : Math.max(
+      0,
+      Math.min(rows - this.#blockStart(block), this.layout.blocks[block]!),
+    );
+    return new LinePart(tensor.type, {
+      start: slot * tensorElements(tensor, this.layout),
+      lines: tensor.heads * tensor.width,
+      length: tensorTokens(tensor, this.layout),
+      used: sinks + ring,
+    });
+  }
+}
+
+/** The first `used` values of each of `lines` lines of `length`. */
+class LinePart {
+  readonly #type: RowType;
+  readonly #of: { start: number; lines: number; length: number; used: number };
+
+  constructor(
+    type: RowType,
+    of: { start: number; lines: number; length: number; used: number },
+  ) {
+    this.#type = type;
+    this.#of = of;
+  }
+
+  read(memory: RowData): RowData {
+    const { start, lines, length, used } = this.#of;
+    if (used === length) return memory.slice(start, start + lines * length);
+    const copy = claimRows(this.#type, lines * used);
+    for (let line = 0; line < lines; line++) {
+      const from = start + line * length;
+      copy.set(memory.subarray(from, from + used), line * used);
+    }
+    return copy;
+  }
+
+  write(memory: RowData, part: RowData): void {
+    const { start, lines, length, used } = this.#of;
+    if (used === length) return memory.set(part, start);
+    for (let line = 0; line < lines; line++) {
+      memory.set(
+        part.subarray(line * used, (line + 1) * used),
+        start + line * length,
+      );
+    }
+  }
+}
