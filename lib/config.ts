@@ -5,7 +5,12 @@
  */
 import { z } from "zod";
 import { BYTES_FORM, parseBytes } from "./byte_size.ts";
-import { POLICY_NAMES, type PolicyName } from "./cache/policy.ts";
+import {
+  type Eviction,
+  EVICTIONS,
+  POLICY_NAMES,
+  type PolicyName,
+} from "./cache/policy.ts";
 import { GPU_PREFERENCES, type GpuPreference } from "./engine/adapter.ts";
 import { ENGINE_CHOICES, type EngineChoice } from "./engine/choose.ts";
 import { GPU_ROWS, type GpuRowsChoice } from "./engine/gpu_element.ts";
@@ -36,6 +41,7 @@ export interface Config {
   readonly policies: {
     readonly standard: PolicyName;
     readonly allowed: readonly PolicyName[];
+    readonly evict: Eviction;
   };
   /** Bytes for the caches of conversations that are answered; they decide how many slots there are. */
   readonly memory: number;
@@ -78,6 +84,7 @@ const SCHEMA = z.object({
   EVERSTREAM_POLICY: z.enum(POLICY_NAMES).default("sink-window"),
   EVERSTREAM_POLICIES: z.string().transform((text) => text.split(","))
     .pipe(z.array(z.enum(POLICY_NAMES)).min(1)).default([...POLICY_NAMES]),
+  EVERSTREAM_EVICT: z.enum(EVICTIONS).default("token"),
   EVERSTREAM_MEMORY: bytes("384MiB"),
   EVERSTREAM_SWAP: bytes("512MiB"),
   EVERSTREAM_SHARED: bytes("64MiB"),
@@ -137,6 +144,7 @@ export function readConfig(environment: Environment = Deno.env): Config {
     policies: {
       standard: values.EVERSTREAM_POLICY,
       allowed: values.EVERSTREAM_POLICIES,
+      evict: values.EVERSTREAM_EVICT,
     },
     memory: values.EVERSTREAM_MEMORY,
     limits: {

@@ -29,6 +29,7 @@ Deno.test("what makes no sense is refused by name", () => {
       ["EVERSTREAM_QUEUE_SECONDS", "0"],
       ["EVERSTREAM_ANSWER_SECONDS", "1.5"],
       ["EVERSTREAM_GPU", "fast"],
+      ["EVERSTREAM_EVICT", "page"],
       ["EVERSTREAM_GPU_ROWS", "f64"],
     ] as const
   ) {
@@ -57,6 +58,11 @@ Deno.test("limits are what they are set to, in milliseconds and bytes", () => {
     swapBytes: 0,
     sharedBytes: 1_000_000,
   });
+});
+
+Deno.test("tokens leave one by one, unless told otherwise", () => {
+  assertEquals(read({}).policies.evict, "token");
+  assertEquals(read({ EVERSTREAM_EVICT: "turn" }).policies.evict, "turn");
 });
 
 Deno.test("the GPU with the most power is taken, and rows as it can, unless told otherwise", () => {

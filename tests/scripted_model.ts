@@ -178,6 +178,7 @@ export class ScriptedModel implements ChatModel {
     const held = Math.min(this.seen, capacity);
     return {
       policy: "sink-window",
+      evict: "token",
       held,
       seen: this.seen,
       evicted: this.seen - held,

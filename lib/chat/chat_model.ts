@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { PolicyName, PolicyRequest } from "../cache/policy.ts";
+import type { Eviction, PolicyName, PolicyRequest } from "../cache/policy.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 
 /** One message of a chat. */
@@ -56,7 +56,9 @@ export interface Usage {
 export interface CacheUsage {
   /** What it keeps. */
   policy: PolicyName;
-  /** Tokens in the cache now. */
+  /** What leaves it first. */
+  evict: Eviction;
+  /** Tokens that the model sees now; others may still lie in the slot, where messages leave whole. */
   held: number;
   /** Tokens ever appended. */
   seen: number;

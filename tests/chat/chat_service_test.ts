@@ -4,6 +4,7 @@ import {
   RequestError,
   UnavailableError,
 } from "../../lib/chat/chat_model.ts";
+import { attendedPositions } from "../reference/decoder_reference.ts";
 import {
   answer,
   chat,
@@ -15,6 +16,11 @@ import {
   until,
 } from "./scripted_decoder.ts";
 
+const POLICIES = {
+  standard: "sink-window",
+  allowed: ["sink-window"],
+  evict: "token",
+} as const;
 const HELLO = TOKENIZER.encode("hello").length;
 
 /** Tokens that a further turn adds: the end of the answer, the user's message, the next header. */
@@ -196,7 +202,13 @@ Deno.test("a conversation keeps its policy: one that is asked for otherwise begi
   const first = chat(["hi there"]);
   await answer(service, first);
   const next = chat(["hi there", "hello", "go on"]);
-  for (const policy of [{ window: 100 }, { policy: "window" as const }]) {
+  for (
+    const policy of [
+      { window: 100 },
+      { policy: "window" as const },
+      { evict: "turn" as const },
+    ]
+  ) {
     const other = await answer(service, { ...next, policy });
     assertEquals(other.usage.cachedTokens, 0);
   }
@@ -207,6 +219,50 @@ Deno.test("a conversation keeps its policy: one that is asked for otherwise begi
     RequestError,
   );
   assertEquals((refused as RequestError).param, "everstream.window");
+});
+
+Deno.test("where messages leave whole, the decoder knows where each begins, whatever becomes of their slot", async () => {
+  for (const evict of ["turn", "token"] as const) {
+    for (const slots of [1, 2]) {
+      const decoder = new ScriptedDecoder({ slots, chunk: 5 });
+      const policies = { ...POLICIES, evict };
+      const room = { swapBytes: 1e6, sharedBytes: 1e6 };
+      const service = openService(decoder, { window: 80, policies, ...room });
+      let left = 0;
+      const chats = [["hi"], ["the user"], ["hello"]];
+      for (let turn = 0; turn < 8; turn++) {
+        for (const turns of chats) {
+          const request = chat(turns, { system: "be nice" });
+          const { text, usage } = await answer(service, request);
+          turns.push(text, turn === 1 ? "the" : "go on");
+          const prompt = promptOf(request);
+          const slot = decoder.tokens.findIndex((_, slot) =>
+            decoder.text(slot).startsWith(prompt)
+          );
+          const all = decoder.tokens[slot]!.flatMap((id, i) =>
+            id === START ? [i] : []
+          );
+          const boundaries = evict === "turn" ? all : [];
+          assertEquals(decoder.starts[slot], boundaries);
+          const { cache } = usage;
+          const seen = attendedPositions(cache.seen - 1, {
+            sinks: 4,
+            window: 80,
+            boundaries,
+          });
+          assertEquals(
+            [cache.evict, cache.held, cache.evicted, cache.horizon],
+            [evict, seen.length, cache.seen - seen.length, seen[4]],
+          );
+          left = Math.max(left, cache.evicted);
+        }
+        // A conversation that is told otherwise goes on from where both are equal.
+        if (turn === 1) chats[0]!.splice(2, 1, "why");
+      }
+      assert(left > 40, `only ${left} tokens left`);
+      assert(decoder.restored.length > 0 && decoder.rewound.length > 0);
+    }
+  }
 });
 
 Deno.test("system sinks: the whole system block is pinned; one that does not fit is refused", async () => {

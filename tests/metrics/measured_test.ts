@@ -22,6 +22,7 @@ const request = {
 };
 const cache = {
   policy: "sink-window" as const,
+  evict: "token" as const,
   held: 0,
   seen: 0,
   evicted: 0,

@@ -34,6 +34,7 @@ Deno.test("a whole answer has OpenAI's shape", async () => {
       prompt_tokens_details: { cached_tokens: 1 },
       everstream: {
         policy: "sink-window",
+        evict: "token",
         held: 6,
         seen: 6,
         evicted: 0,
@@ -58,6 +59,7 @@ Deno.test("a request can say what its cache keeps", async () => {
     policy: "sink-window" as const,
     sinks: 2,
     window: 30,
+    evict: "turn" as const,
   };
   await (await chat(hello({ everstream }))).text();
   assertEquals(model.requests[0]!.policy, everstream);
@@ -66,6 +68,7 @@ Deno.test("a request can say what its cache keeps", async () => {
       [{ policy: "lru" }, "everstream.policy"],
       [{ sinks: -1 }, "everstream.sinks"],
       [{ window: 0 }, "everstream.window"],
+      [{ evict: "message" }, "everstream.evict"],
       [{ kv_bits: 3 }, "everstream"],
       [7, "everstream"],
     ] as const

@@ -52,7 +52,7 @@ Deno.test("usage asked for comes last, and is null before", async () => {
     hello({ stream: true, stream_options: { include_usage: true } }),
   );
   const cache =
-    '{"policy":"sink-window","held":4,"seen":4,"evicted":0,"capacity":64,"sinks":4,"horizon":4,' +
+    '{"policy":"sink-window","evict":"token","held":4,"seen":4,"evicted":0,"capacity":64,"sinks":4,"horizon":4,' +
     '"bytes":1474560,"full_bytes":92160}';
   assertEquals(await plainFrames(response), [
     `data: {${HEAD},${
@@ -78,6 +78,7 @@ Deno.test("the cache's state is in the chunks of who asks for it", async () => {
     .map((frame) => JSON.parse(frame.slice(6)).everstream);
   const state = (seen: number, sinks = 2) => ({
     policy: "sink-window",
+    evict: "token",
     held: seen,
     seen,
     evicted: 0,

@@ -8,6 +8,7 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 const cache = {
   policy: "sink-window" as const,
+  evict: "token" as const,
   held: 0,
   seen: 0,
   evicted: 0,

@@ -19,6 +19,7 @@ type Events = AsyncGenerator<GenerationEvent, void, void>;
 
 const CACHE: CacheUsage = {
   policy: "sink-window",
+  evict: "token",
   held: 5,
   seen: 7,
   evicted: 2,
