@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Horizon } from "../cache/horizon.ts";
 import type { Eviction, PolicyName, PolicyRequest } from "../cache/policy.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 
@@ -68,8 +69,8 @@ export interface CacheUsage {
   capacity: number;
   /** Sinks among them: the first tokens, kept for ever. */
   sinks: number;
-  /** Position of the oldest token that the window holds: the model sees none between the sinks and it. */
-  horizon: number;
+  /** Which tokens and messages the model can still see. */
+  horizon: Horizon;
   /** Bytes the slot holds, from start to end. */
   bytes: number;
   /** Bytes that a cache of all tokens seen would take. */

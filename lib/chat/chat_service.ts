@@ -5,6 +5,7 @@
  * @module
  */
 import { firstFrom } from "../cache/ascending.ts";
+import { visibleMessages } from "../cache/horizon.ts";
 import {
   choosePolicy,
   type Eviction,
@@ -426,10 +427,13 @@ export class ChatService implements ChatModel {
   }
 
   #cache(turn: Turn): CacheUsage {
-    const { slot, policy: { name, rows, evict } } = turn;
+    const { slot, log, policy: { name, rows, evict } } = turn;
     const { decoder } = this.#parts;
     const seen = decoder.seen(slot);
+    const { sinks } = rows;
     const boundaries = boundariesOf(turn);
+    const position = rows.horizon(seen, boundaries);
+    const messages = visibleMessages(log.starts, { seen, sinks, position });
     return {
       policy: name,
       evict,
@@ -437,8 +441,8 @@ export class ChatService implements ChatModel {
       seen,
       evicted: rows.evicted(seen, boundaries),
       capacity: rows.capacity,
-      sinks: rows.sinks,
-      horizon: rows.horizon(seen, boundaries),
+      sinks,
+      horizon: { position, messages },
       bytes: decoder.slotBytes,
       fullBytes: seen * decoder.tokenBytes,
     };

@@ -188,7 +188,13 @@ Deno.test("policy full takes what fits, and ends an answer where its cache is fu
   const { policy, held, capacity, evicted, horizon, fullBytes } =
     cut.usage.cache;
   assertEquals([policy, held, capacity], ["full", prompt + 1, prompt + 1]);
-  assertEquals([evicted, horizon, fullBytes], [0, 0, held * 10]);
+  assertEquals([evicted, horizon.position, fullBytes], [0, 0, held * 10]);
+  // The user's message, and the answer.
+  assertEquals(horizon.messages, {
+    whole: 2,
+    partial: [],
+    gone: { from: 0, to: 0 },
+  });
   assertEquals((await full(prompt + 100)).finishReason, "stop");
   const error = await assertRejects(() => full(prompt - 1), RequestError);
   assertEquals((error as RequestError).param, "messages");
@@ -251,8 +257,30 @@ Deno.test("where messages leave whole, the decoder knows where each begins, what
             boundaries,
           });
           assertEquals(
-            [cache.evict, cache.held, cache.evicted, cache.horizon],
+            [cache.evict, cache.held, cache.evicted, cache.horizon.position],
             [evict, seen.length, cache.seen - seen.length, seen[4]],
+          );
+          const sights = all.map((start, i) => {
+            const end = all[i + 1] ?? cache.seen;
+            const held = seen.filter((p) => p >= start && p < end).length;
+            return held === end - start
+              ? "whole"
+              : held > 0
+              ? "partial"
+              : "gone";
+          });
+          const { whole, partial, gone } = cache.horizon.messages;
+          assertEquals(whole, sights.filter((one) => one === "whole").length);
+          assertEquals(
+            sights.flatMap((one, i) => one === "partial" ? [i] : []),
+            partial,
+          );
+          assertEquals(
+            sights.flatMap((one, i) => one === "gone" ? [i] : []),
+            Array.from(
+              { length: gone.to - gone.from },
+              (_, i) => gone.from + i,
+            ),
           );
           left = Math.max(left, cache.evicted);
         }

@@ -40,7 +40,10 @@ Deno.test("a whole answer has OpenAI's shape", async () => {
         evicted: 0,
         capacity: 64,
         sinks: 4,
-        horizon: 4,
+        horizon: {
+          position: 4,
+          messages: { whole: 1, partial: [], gone: { from: 0, to: 0 } },
+        },
         bytes: 64 * 23_040,
         full_bytes: 6 * 23_040,
       },

@@ -14,7 +14,10 @@ const cache = {
   evicted: 0,
   capacity: 8,
   sinks: 0,
-  horizon: 0,
+  horizon: {
+    position: 0,
+    messages: { whole: 0, partial: [], gone: { from: 0, to: 0 } },
+  },
   bytes: 8,
   fullBytes: 0,
 };

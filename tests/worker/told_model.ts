@@ -25,7 +25,10 @@ const CACHE: CacheUsage = {
   evicted: 2,
   capacity: 5,
   sinks: 1,
-  horizon: 3,
+  horizon: {
+    position: 3,
+    messages: { whole: 1, partial: [0], gone: { from: 1, to: 1 } },
+  },
   bytes: 1000,
   fullBytes: 1400,
 };
