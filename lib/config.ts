@@ -10,6 +10,7 @@ import {
   EVICTIONS,
   POLICY_NAMES,
   type PolicyName,
+  USUAL_POLICIES,
 } from "./cache/policy.ts";
 import { GPU_PREFERENCES, type GpuPreference } from "./engine/adapter.ts";
 import { ENGINE_CHOICES, type EngineChoice } from "./engine/choose.ts";
@@ -83,7 +84,7 @@ const SCHEMA = z.object({
   EVERSTREAM_WINDOW: count(1, MAX_ROWS, 1020),
   EVERSTREAM_POLICY: z.enum(POLICY_NAMES).default("sink-window"),
   EVERSTREAM_POLICIES: z.string().transform((text) => text.split(","))
-    .pipe(z.array(z.enum(POLICY_NAMES)).min(1)).default([...POLICY_NAMES]),
+    .pipe(z.array(z.enum(POLICY_NAMES)).min(1)).default([...USUAL_POLICIES]),
   EVERSTREAM_EVICT: z.enum(EVICTIONS).default("token"),
   EVERSTREAM_MEMORY: bytes("384MiB"),
   EVERSTREAM_SWAP: bytes("512MiB"),

@@ -60,6 +60,16 @@ Deno.test("limits are what they are set to, in milliseconds and bytes", () => {
   });
 });
 
+Deno.test("requests may ask for every policy but the slow one, unless told otherwise", () => {
+  const allowed = (variables: Record<string, string>) =>
+    read(variables).policies.allowed;
+  assertEquals(allowed({}), ["full", "window", "sink-window"]);
+  assertEquals(
+    allowed({ EVERSTREAM_POLICIES: "window-recompute,full" }),
+    ["window-recompute", "full"],
+  );
+});
+
 Deno.test("tokens leave one by one, unless told otherwise", () => {
   assertEquals(read({}).policies.evict, "token");
   assertEquals(read({ EVERSTREAM_EVICT: "turn" }).policies.evict, "turn");

@@ -1,17 +1,32 @@
 /**
  * Which tokens a conversation keeps, by the names that operators and clients use: numbers and words,
- * no tensors. All of today's policies are a {@linkcode SinkWindow}.
+ * no tensors. All of today's policies are a {@linkcode SinkWindow}, one of them rebuilt.
  *
  * @module
  */
+import { RecomputedWindow } from "./recomputed_window.ts";
 import { SinkWindow } from "./sink_window.ts";
 
 /**
  * - `full` keeps all tokens, and takes no more than fit;
  * - `window` keeps the latest W;
- * - `sink-window` keeps the first S, too (StreamingLLM, arXiv 2309.17453).
+ * - `sink-window` keeps the first S, too (StreamingLLM, arXiv 2309.17453);
+ * - `window-recompute` keeps the latest W and computes all of them anew for each token: a baseline to
+ *   compare with, as slow as a prompt of W tokens for one.
  */
-export const POLICY_NAMES = ["full", "window", "sink-window"] as const;
+export const POLICY_NAMES = [
+  "full",
+  "window",
+  "sink-window",
+  "window-recompute",
+] as const;
+
+/** Those that cost no more than their cache says: what requests may ask for unless an operator decides. */
+export const USUAL_POLICIES: readonly PolicyName[] = [
+  "full",
+  "window",
+  "sink-window",
+];
 
 /** A policy's name. */
 export type PolicyName = typeof POLICY_NAMES[number];
@@ -139,7 +154,9 @@ export function choosePolicy(
   }
   return {
     name,
-    rows: new SinkWindow(kept.sinks, kept.window),
+    rows: name === "window-recompute"
+      ? new RecomputedWindow(kept.window)
+      : new SinkWindow(kept.sinks, kept.window),
     evict: name === "full" ? "token" : request.evict ?? evict,
   };
 }

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import {
   choosePolicy,
@@ -7,7 +7,9 @@ import {
   PolicyError,
   type PolicyOffer,
   samePolicy,
+  USUAL_POLICIES,
 } from "../../lib/cache/policy.ts";
+import { RecomputedWindow } from "../../lib/cache/recomputed_window.ts";
 
 const OFFER: PolicyOffer = {
   standard: "sink-window",
@@ -33,6 +35,19 @@ Deno.test("what a request leaves out is the server's choice", () => {
   const full = { ...OFFER, standard: "full" } as const;
   assertEquals(choosePolicy({}, full).name, "full");
   assertEquals(rowsOf({ policy: "sink-window" }, full), [4, 100]);
+});
+
+Deno.test("a window that is recomputed is told apart from one that is not", () => {
+  const { rows } = choosePolicy({ policy: "window-recompute" }, OFFER);
+  assert(rows instanceof RecomputedWindow);
+  assertEquals([rows.sinks, rows.window], [0, 100]);
+  const plain = choosePolicy({ policy: "window" }, OFFER);
+  assert(!(plain.rows instanceof RecomputedWindow));
+  assert(!USUAL_POLICIES.includes("window-recompute"));
+  assertEquals(
+    POLICY_NAMES.filter((name) => !USUAL_POLICIES.includes(name)).length,
+    1,
+  );
 });
 
 Deno.test("what leaves first is the server's choice or the request's, and nothing leaves of full", () => {

@@ -4,6 +4,8 @@ import {
   RequestError,
   UnavailableError,
 } from "../../lib/chat/chat_model.ts";
+import type { Decoder } from "../../lib/decoder/decoder.ts";
+import { RecomputingDecoder } from "../../lib/decoder/recomputing_decoder.ts";
 import { attendedPositions } from "../reference/decoder_reference.ts";
 import {
   answer,
@@ -289,6 +291,41 @@ Deno.test("where messages leave whole, the decoder knows where each begins, what
       }
       assert(left > 40, `only ${left} tokens left`);
       assert(decoder.restored.length > 0 && decoder.rewound.length > 0);
+    }
+  }
+});
+
+Deno.test("a window that is recomputed answers as any other, from its last tokens alone", async () => {
+  const scripted = new ScriptedDecoder({ chunk: 8 });
+  const decoder = new RecomputingDecoder(scripted);
+  const policies = { ...POLICIES, allowed: ["window-recompute"] } as const;
+  // It asks of it what every decoder has.
+  const service = openService(decoder as Decoder as ScriptedDecoder, {
+    window: 40,
+    policies,
+    swapBytes: 1e6,
+    sharedBytes: 1e6,
+  });
+  const chats = [["hi"], ["the user"]];
+  for (let turn = 0; turn < 4; turn++) {
+    for (const turns of chats) {
+      const request = chat(turns, {
+        policy: { policy: "window-recompute" },
+        system: "be nice",
+      });
+      const { text, usage } = await answer(service, request);
+      const { policy, held, seen, evicted, horizon } = usage.cache;
+      assertEquals([text, policy], ["hello", "window-recompute"]);
+      assertEquals([held, evicted], [
+        Math.min(seen, 40),
+        Math.max(0, seen - 40),
+      ]);
+      assertEquals(horizon.position, evicted);
+      if (turn > 0) assert(usage.cachedTokens > 0);
+      const all = promptOf(request) + text;
+      assert(all.endsWith(scripted.text(0)), scripted.text(0));
+      if (evicted > 0) assertEquals(scripted.tokens[0]!.length, 40);
+      turns.push(text, "go on");
     }
   }
 });
