@@ -136,12 +136,18 @@ export function contractTests(
     const reference = await DecoderReference.read(model.path);
     const tokens = randomTokens(short);
     const half = short / 2;
-    for (const [sinks, window] of [[4, 13], [0, 9], [3, 1]] as const) {
+    for (
+      const [sinks, window, sizes] of [
+        [4, 13, [1, Infinity]],
+        [0, 9, [7]],
+        [3, 1, [7]],
+      ] as const
+    ) {
       const policy = new SinkWindow(sinks, window);
       const boundaries = randomBoundaries(short, 2 * window);
       const expected = reference.start({ sinks, window, boundaries })
         .appendAll(tokens);
-      for (const size of [1, 7, Infinity]) {
+      for (const size of sizes) {
         const options = { size, boundaries };
         decoder.open(0, policy);
         const actual = await appendAll(decoder, tokens.slice(0, half), options);
