@@ -93,6 +93,13 @@ const SCHEMA = z.object({
   EVERSTREAM_QUEUE_SECONDS: seconds(30),
   EVERSTREAM_ANSWER_SECONDS: seconds(600),
   EVERSTREAM_MAX_TOKENS: count(1, 1 << 30, 4096),
+}).superRefine(({ EVERSTREAM_POLICY, EVERSTREAM_POLICIES }, context) => {
+  if (EVERSTREAM_POLICIES.includes(EVERSTREAM_POLICY)) return;
+  context.addIssue({
+    code: "custom",
+    path: ["EVERSTREAM_POLICY"],
+    message: `must be one of EVERSTREAM_POLICIES (${EVERSTREAM_POLICIES})`,
+  });
 });
 
 /** Names of the variables that are read. */

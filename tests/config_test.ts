@@ -70,6 +70,20 @@ Deno.test("requests may ask for every policy but the slow one, unless told other
   );
 });
 
+Deno.test("the policy of requests that do not say must be one that they may ask for", () => {
+  const policy = { EVERSTREAM_POLICY: "window-recompute" };
+  const { standard } = read({
+    ...policy,
+    EVERSTREAM_POLICIES: "window-recompute,window",
+  }).policies;
+  assertEquals(standard, "window-recompute");
+  assertThrows(
+    () => read(policy),
+    RangeError,
+    'EVERSTREAM_POLICY="window-recompute": must be one of EVERSTREAM_POLICIES (full,window,sink-window)',
+  );
+});
+
 Deno.test("tokens leave one by one, unless told otherwise", () => {
   assertEquals(read({}).policies.evict, "token");
   assertEquals(read({ EVERSTREAM_EVICT: "turn" }).policies.evict, "turn");
