@@ -98,7 +98,8 @@ const SCHEMA = z.object({
   context.addIssue({
     code: "custom",
     path: ["EVERSTREAM_POLICY"],
-    message: `must be one of EVERSTREAM_POLICIES (${EVERSTREAM_POLICIES})`,
+    message:
+      `must be one of EVERSTREAM_POLICIES (${EVERSTREAM_POLICIES}), and is ${EVERSTREAM_POLICY} here`,
   });
 });
 

@@ -65,8 +65,8 @@ Deno.test("requests may ask for every policy but the slow one, unless told other
     read(variables).policies.allowed;
   assertEquals(allowed({}), ["full", "window", "sink-window"]);
   assertEquals(
-    allowed({ EVERSTREAM_POLICIES: "window-recompute,full" }),
-    ["window-recompute", "full"],
+    allowed({ EVERSTREAM_POLICIES: "window-recompute,sink-window" }),
+    ["window-recompute", "sink-window"],
   );
 });
 
@@ -81,6 +81,11 @@ Deno.test("the policy of requests that do not say must be one that they may ask 
     () => read(policy),
     RangeError,
     'EVERSTREAM_POLICY="window-recompute": must be one of EVERSTREAM_POLICIES (full,window,sink-window)',
+  );
+  assertThrows(
+    () => read({ EVERSTREAM_POLICIES: "full" }),
+    RangeError,
+    "must be one of EVERSTREAM_POLICIES (full), and is sink-window here",
   );
 });
 
