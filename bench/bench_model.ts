@@ -21,6 +21,7 @@ import {
   openGpuDecoder,
   openHostModel,
 } from "../lib/decoder/open_decoder.ts";
+import { RecomputingDecoder } from "../lib/decoder/recomputing_decoder.ts";
 import { chooseEngine } from "../lib/engine/choose.ts";
 import { locateModel, terminalProgress } from "../lib/models/mod.ts";
 import { createTokenizer, type Tokenizer } from "../lib/text/tokenizer.ts";
@@ -101,8 +102,10 @@ function hostDecoders(
       const graph = opened.get(key) ?? open({ blocks, formats });
       opened.set(key, graph);
       graph.catch(() => opened.delete(key)); // there is nothing to release
-      return new HostDecoder(await graph, {
-        layout: slotLayout(sinks, window),
+      const model = await graph;
+      const { tailRows } = model.plan.attention;
+      return new HostDecoder(model, {
+        layout: slotLayout(sinks, window, { tailRows }),
         slots,
         chunk: engine.chunk,
       });
@@ -161,7 +164,8 @@ export class BenchStream {
     model: BenchModel,
     policy: SinkWindow,
   ): Promise<BenchStream> {
-    return new BenchStream(await model.decoder(policy), policy);
+    const decoder = new RecomputingDecoder(await model.decoder(policy));
+    return new BenchStream(decoder, policy);
   }
 
   /** Forgets everything. */

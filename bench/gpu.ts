@@ -94,7 +94,7 @@ async function openComposed(gpu: Gpu, source: ModelSource): Promise<Decoder> {
     },
   };
   const model = await openHostModel(engine, source, { blocks: 1, threads: 1 });
-  const layout = slotLayout(SINKS, WINDOW, 1);
+  const layout = slotLayout(SINKS, WINDOW, { blocks: 1 });
   return new HostDecoder(model, { layout, slots: SLOTS, chunk: engine.chunk });
 }
 

@@ -74,14 +74,20 @@ export class LayerMemory {
     return this.#memory[tensor]!.subarray(first * slot, (first + count) * slot);
   }
 
-  /** Writes the rows of a chunk: `rows(tensor)` are `[heads, chunk, width]`. */
+  /**
+   * Writes the rows of a chunk: `rows(tensor)` are `[heads, chunk, width]`.
+   *
+   * @param first position of the chunk's first token
+   */
   write(
     slot: number,
-    places: readonly RowPlace[],
+    { first, places }: { first: number; places: readonly RowPlace[] },
     rows: (tensor: CacheTensor) => RowData,
   ): void {
     for (const [i, tensor] of this.tensors.entries()) {
-      const columns = places.map((place) => this.#column(tensor, place));
+      const columns = places.map((place, t) =>
+        this.#column(tensor, place, first + t)
+      );
       if (columns.every((column) => column < 0)) continue;
       const source = rows(tensor);
       const memory = this.#memory[i]!;
@@ -116,27 +122,31 @@ export class LayerMemory {
     }
   }
 
-  /** Column at which a place lies; −1 if the tensor does not hold it. */
-  #column(tensor: CacheTensor, { part, index }: RowPlace): number {
-    if (part === "sinks") return tensor.sinks ? index : -1;
-    if (tensor.block === null) return -1;
-    const column = index - this.#blockStart(tensor.block);
-    if (column < 0 || column >= this.layout.blocks[tensor.block]!) return -1;
-    return (tensor.sinks ? this.layout.sinkRows : 0) + column;
+  /** Column at which the row of a position lies; −1 if the tensor does not hold it. */
+  #column(
+    { sinks, tail, block }: CacheTensor,
+    { part, index }: RowPlace,
+    position: number,
+  ): number {
+    const { sinkRows, tailRows, blocks } = this.layout;
+    if (part === "sinks") return sinks ? index : -1;
+    const before = sinks ? sinkRows : 0;
+    if (tail) return before + position % tailRows;
+    if (block === null) return -1;
+    const column = index - this.#blockStart(block);
+    return column < 0 || column >= blocks[block]! ? -1 : before + column;
   }
 
   /** Row of the ring at which a block begins. */
   #blockStart(block: number): number {
-    return windowRows({
-      ...this.layout,
-      blocks: this.layout.blocks.slice(0, block),
-    });
+    return windowRows({ blocks: this.layout.blocks.slice(0, block) });
   }
 
   /** The columns of a slot's tensor that are in use while its ring has `rows` rows. */
   #part(tensor: CacheTensor, slot: number, rows: number): LinePart {
     const { block } = tensor;
-    const sinks = tensor.sinks ? this.layout.sinkRows : 0;
+    const before = (tensor.sinks ? this.layout.sinkRows : 0) +
+      (tensor.tail ? this.layout.tailRows : 0);
     const ring = block === null ? 0 : Math.max(
       0,
       Math.min(rows - this.#blockStart(block), this.layout.blocks[block]!),
@@ -145,7 +155,7 @@ export class LayerMemory {
       start: slot * tensorElements(tensor, this.layout),
       lines: tensor.heads * tensor.width,
       length: tensorTokens(tensor, this.layout),
-      used: sinks + ring,
+      used: before + ring,
     });
   }
 }

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import type { RowCodec } from "./row_codec.ts";
 
 /** What the elements of a tensor are; `float16` on a GPU alone. */
 export type RowType = "float32" | "float16" | "int16" | "int8";
@@ -33,16 +34,26 @@ export interface CacheTensor {
   readonly type: RowType;
   readonly heads: number;
   readonly width: number;
-  /** Whether it holds the sinks: alone, or before the rows of the first block. */
+  /** Whether it holds the sinks, before all others. */
   readonly sinks: boolean;
+  /** Whether it holds the tail, behind the sinks. */
+  readonly tail: boolean;
   /** Which block of the window's ring it holds; `null` for none. */
   readonly block: number | null;
+  /** Which part it is of what rows of `rowWidth` are encoded as; without it, rows are kept as they are. */
+  readonly encoded?: {
+    readonly codec: RowCodec;
+    readonly part: number;
+    readonly rowWidth: number;
+  };
 }
 
 /** How many tokens a slot has room for. */
 export interface SlotLayout {
   /** Rows for sinks; at least 1, so that no tensor is empty (a row without a sink is masked). */
   readonly sinkRows: number;
+  /** Rows for the latest tokens, kept in f32 beside a ring whose rows are encoded; 0 for none. */
+  readonly tailRows: number;
   /** Rows of each block of the window's ring; those at the end may have none. */
   readonly blocks: readonly number[];
 }
@@ -60,20 +71,25 @@ export function blockCount(rows: number): number {
 /**
  * The layout of a slot.
  *
- * @param blocks blocks of the graph, at least {@linkcode blockCount} of the window's rows
+ * @param options.blocks blocks of the graph, at least {@linkcode blockCount} of the window's rows
+ * @param options.tailRows rows of the tail; default none
  *
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { slotLayout } from "./layout.ts";
- * assertEquals(slotLayout(4, 1020, 2), { sinkRows: 4, blocks: [255, 765] });
- * assertEquals(slotLayout(0, 508, 2), { sinkRows: 1, blocks: [508, 0] });
+ * const tailRows = 0;
+ * assertEquals(slotLayout(4, 1020, { blocks: 2 }), { sinkRows: 4, tailRows, blocks: [255, 765] });
+ * assertEquals(slotLayout(0, 508, { blocks: 2 }), { sinkRows: 1, tailRows, blocks: [508, 0] });
  * ```
  */
 export function slotLayout(
   sinks: number,
   window: number,
-  blocks = blockCount(window),
+  { blocks = blockCount(window), tailRows = 0 }: {
+    blocks?: number;
+    tailRows?: number;
+  } = {},
 ): SlotLayout {
   const rows = Array<number>(blocks).fill(0);
   let whole = window;
@@ -82,11 +98,11 @@ export function slotLayout(
     rows[i] = whole - before;
     whole = before;
   }
-  return { sinkRows: Math.max(1, sinks), blocks: rows };
+  return { sinkRows: Math.max(1, sinks), tailRows, blocks: rows };
 }
 
 /** Rows of the whole ring. */
-export function windowRows({ blocks }: SlotLayout): number {
+export function windowRows({ blocks }: Pick<SlotLayout, "blocks">): number {
   return blocks.reduce((sum, rows) => sum + rows, 0);
 }
 
@@ -101,13 +117,22 @@ export function usedLayout(layout: SlotLayout, rows: number): SlotLayout {
     start += block;
     return used;
   });
-  return { sinkRows: layout.sinkRows, blocks };
+  return { ...layout, blocks };
+}
+
+/** The layout that has room for one token, in the ring. */
+export function oneRow({ blocks }: SlotLayout): SlotLayout {
+  return {
+    sinkRows: 0,
+    tailRows: 0,
+    blocks: blocks.map((_, block) => block === 0 ? 1 : 0),
+  };
 }
 
 /** Tokens that one tensor holds. */
 export function tensorTokens(tensor: CacheTensor, layout: SlotLayout): number {
-  const { sinks, block } = tensor;
-  return (sinks ? layout.sinkRows : 0) +
+  const { sinks, tail, block } = tensor;
+  return (sinks ? layout.sinkRows : 0) + (tail ? layout.tailRows : 0) +
     (block === null ? 0 : layout.blocks[block]!);
 }
 
@@ -152,9 +177,9 @@ export function layerCaches(
  * import { assertEquals } from "@std/assert";
  * import { conversationBytes } from "./layout.ts";
  * // SmolLM2-135M: 30 layers, 3 KV heads of 64: 45 KiB a token in f32.
- * const row = { rows: "k", type: "float32", heads: 3, width: 64, sinks: true, block: 0 } as const;
- * const tensors = [{ name: "k", ...row }, { name: "v", ...row }];
- * const layer = { tensors, layout: { sinkRows: 4, blocks: [1020] } };
+ * const row = { type: "float32", heads: 3, width: 64, sinks: true, tail: false, block: 0 } as const;
+ * const tensors = ["k", "v"].map((name) => ({ ...row, name, rows: name }));
+ * const layer = { tensors, layout: { sinkRows: 4, tailRows: 0, blocks: [1020] } };
  * assertEquals(conversationBytes(Array(30).fill(layer)), 1024 * 45 * 1024);
  * ```
  */

@@ -12,7 +12,6 @@ import {
   type SlotRange,
 } from "./layer_memory.ts";
 import {
-  type CacheTensor,
   conversationBytes,
   type LayerCache,
   type RowType,
@@ -34,8 +33,6 @@ export class RingMemory {
   readonly layers: readonly LayerMemory[];
   /** Bytes of one slot. */
   readonly slotBytes: number;
-  /** For each layer, by rows: heads of that name in the layers before. */
-  readonly #headsBefore: readonly ReadonlyMap<string, number>[];
   /** A row of zeros for each slot, seen in place of a block that is not in use. */
   readonly #nothing: ReadonlyMap<RowType, RowData>;
 
@@ -43,7 +40,6 @@ export class RingMemory {
   constructor(layers: readonly LayerCache[], slots: number) {
     this.layers = layers.map((layer) => new LayerMemory(layer, slots));
     this.slotBytes = conversationBytes(layers);
-    this.#headsBefore = headsBefore(layers);
     this.#nothing = zeroRows(layers, slots);
   }
 
@@ -84,20 +80,27 @@ export class RingMemory {
    * Writes the rows of a chunk, each over whatever was at its place; of two rows for one place the
    * later stays.
    *
-   * @param places where each token's row goes, by layer
-   * @param rows by output name: `[Σ heads, chunk, width]`, as the graph gives them
+   * @param at.first position of the chunk's first token
+   * @param at.places where each token's row goes, by layer
+   * @param rows by output name: `[layers × heads, chunk, width]`, as the graph gives them
    */
   write(
     slot: number,
-    places: (layer: number) => readonly RowPlace[],
-    rows: Readonly<Record<string, RowData>>,
+    at: { first: number; places: (layer: number) => readonly RowPlace[] },
+    rows: Readonly<Record<string, Float32Array>>,
   ): void {
+    const count = this.layers.length;
     for (const [index, layer] of this.layers.entries()) {
-      const at = places(index);
-      layer.write(slot, at, ({ rows: name, heads, width }: CacheTensor) => {
-        const first = this.#headsBefore[index]!.get(name) ?? 0;
-        const head = at.length * width;
-        return rows[name]!.subarray(first * head, (first + heads) * head);
+      const places = at.places(index);
+      const encoded = new Map<string, RowData[]>();
+      layer.write(slot, { ...at, places }, ({ rows: name, encoded: of }) => {
+        const all = rows[name]!;
+        const size = all.length / count;
+        const own = all.subarray(index * size, (index + 1) * size);
+        if (!of) return own as Float32Array<ArrayBuffer>;
+        const parts = encoded.get(name) ?? of.codec.encode(own, of.rowWidth);
+        encoded.set(name, parts);
+        return parts[of.part]!;
       });
     }
   }
@@ -129,27 +132,14 @@ export class RingMemory {
 }
 
 function describe(layout: SlotLayout): string {
-  return `${layout.sinkRows} + ${windowRows(layout)} rows`;
+  const { sinkRows, tailRows } = layout;
+  return `${sinkRows} + ${windowRows(layout)} rows` +
+    (tailRows > 0 ? ` and a tail of ${tailRows}` : "");
 }
 
 function sameLayout(a: SlotLayout, b: SlotLayout): boolean {
-  return a.sinkRows === b.sinkRows && String(a.blocks) === String(b.blocks);
-}
-
-function headsBefore(
-  layers: readonly LayerCache[],
-): ReadonlyMap<string, number>[] {
-  let counts: ReadonlyMap<string, number> = new Map();
-  return layers.map(({ tensors }) => {
-    const before = counts;
-    const names = new Map(tensors.map(({ rows, heads }) => [rows, heads]));
-    const after = new Map(before);
-    for (const [name, heads] of names) {
-      after.set(name, heads + (before.get(name) ?? 0));
-    }
-    counts = after;
-    return before;
-  });
+  return a.sinkRows === b.sinkRows && a.tailRows === b.tailRows &&
+    String(a.blocks) === String(b.blocks);
 }
 
 function zeroRows(

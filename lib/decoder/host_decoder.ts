@@ -7,12 +7,14 @@
 import {
   conversationBytes,
   layerCaches,
+  oneRow,
   type SlotLayout,
   usedLayout,
   windowRows,
 } from "../cache/layout.ts";
-import type { RowData, SlotRange } from "../cache/layer_memory.ts";
+import type { SlotRange } from "../cache/layer_memory.ts";
 import { type RingCopy, RingMemory } from "../cache/ring_memory.ts";
+import { type Held, nothingHeld } from "../cache/held.ts";
 import type { SinkWindow } from "../cache/sink_window.ts";
 import type { EngineSession, EngineTensor } from "../engine/engine.ts";
 import type { GroupedQueryAttention } from "../graph/attention/grouped_query.ts";
@@ -39,12 +41,12 @@ interface Batch {
 /** What a run gave to one chunk. */
 interface Result {
   /** New rows by output name, `[layers × heads, chunk, width]`. */
-  readonly rows: Record<string, RowData>;
+  readonly rows: Record<string, Float32Array>;
   readonly logits: Float32Array;
 }
 
 /** A slot's cache, outside of it. */
-interface RingSnapshot extends Snapshot {
+interface RingSnapshot extends Snapshot, Held {
   readonly copy: RingCopy;
 }
 
@@ -81,7 +83,9 @@ export class HostDecoder implements Decoder {
     const { shape } = model.plan;
     this.vocabulary = shape.vocabulary;
     this.slots = options.slots;
-    this.chunk = options.chunk;
+    // Queries see their own chunk as it is computed, so no row of it may be older than the tail is long.
+    const { tailRows } = options.layout;
+    this.chunk = Math.min(options.chunk, tailRows || Infinity);
     this.#session = session;
     this.#inputs = new RunInputs(session, embeddings, model.plan);
     this.#layout = options.layout;
@@ -90,17 +94,15 @@ export class HostDecoder implements Decoder {
     this.#rowNames = [
       ...new Set(layers.flatMap((l) => l.tensors.map(({ rows }) => rows))),
     ];
-    const row = {
-      sinkRows: 0,
-      blocks: this.#layout.blocks.map((_, i) => i === 0 ? 1 : 0),
-    };
-    this.#tokenBytes = conversationBytes(layerCaches(model.plan, row));
+    this.#tokenBytes = conversationBytes(
+      layerCaches(model.plan, oneRow(options.layout)),
+    );
     this.slotBytes = this.#memory.slotBytes;
     this.#book = new SlotBook({
       slots: options.slots,
       room: this.room,
       limit: ({ policy, seen }) =>
-        Math.min(options.chunk, policy.chunkLimit(seen)),
+        Math.min(this.chunk, policy.chunkLimit(seen)),
     });
   }
 
@@ -118,7 +120,7 @@ export class HostDecoder implements Decoder {
   }
 
   open(slot: number, policy: SinkWindow): void {
-    this.#book.put(slot, { policy, seen: 0 });
+    this.#book.put(slot, nothingHeld(policy));
   }
 
   seen(slot: number): number {
@@ -134,18 +136,21 @@ export class HostDecoder implements Decoder {
   }
 
   save(slot: number): RingSnapshot {
-    const { policy, seen } = this.#book.opened(slot);
-    const copy = this.#memory.copy(slot, () => ringRows(policy, seen));
-    return { policy, seen, bytes: copy.bytes, copy };
+    const held = this.#book.opened(slot);
+    const copy = this.#memory.copy(
+      slot,
+      () => ringRows(held.policy, held.seen),
+    );
+    return { ...held, bytes: copy.bytes, copy };
   }
 
   restore(slot: number, snapshot: Snapshot): Promise<void> {
     return Promise.try(() => {
-      const { policy, seen, copy } = snapshot as RingSnapshot;
+      const { policy, seen, boundaries, copy } = snapshot as RingSnapshot;
       this.#book.at(slot);
       this.#book.checkRoom(policy);
       this.#memory.paste(slot, copy);
-      this.#book.put(slot, { policy, seen });
+      this.#book.put(slot, { policy, seen, boundaries });
     });
   }
 
@@ -180,9 +185,9 @@ export class HostDecoder implements Decoder {
     let stored = 0;
     const lanes = chunks.map((chunk) => {
       if (chunk === null) return null;
-      const { policy, seen } = this.#book.opened(chunk.slot);
-      stored = Math.max(stored, ringRows(policy, seen));
-      return { ...chunk, policy, seen };
+      const held = this.#book.before(chunk);
+      stored = Math.max(stored, ringRows(held.policy, held.seen));
+      return { ...chunk, ...held };
     });
     const layout = usedLayout(this.#layout, stored);
     const outputs = await this.#session.run({
@@ -192,12 +197,12 @@ export class HostDecoder implements Decoder {
     let logit = 0;
     for (const [i, chunk] of chunks.entries()) {
       if (chunk === null) continue;
-      const rows: Record<string, RowData> = {};
+      const rows: Record<string, Float32Array> = {};
       for (const name of this.#rowNames) {
         const size = outputs[name]!.length / range.count;
         const part = outputs[name]!.subarray(i * size, (i + 1) * size);
         // A hidden row still counts, with weight 0, and 0 · NaN is NaN: none may ever enter a cache.
-        if (part instanceof Float32Array && !allFinite(part)) {
+        if (!allFinite(part)) {
           throw new Error(
             `The engine gave "${name}" of slot ${chunk.slot} that are no numbers`,
           );
@@ -207,20 +212,18 @@ export class HostDecoder implements Decoder {
       const end = logit + chunk.logits * this.vocabulary;
       results.set(chunk, {
         rows,
-        logits: (outputs.logits as Float32Array).subarray(logit, end),
+        logits: outputs.logits!.subarray(logit, end),
       });
       logit = end;
     }
   }
 
-  #append(
-    { slot, tokens }: DecodeChunk,
-    rows: Record<string, RowData>,
-  ): void {
+  #append(chunk: DecodeChunk, rows: Record<string, Float32Array>): void {
+    const { slot, tokens } = chunk;
     const { policy, seen } = this.#book.opened(slot);
     const places = tokens.map((_, t) => policy.place(seen + t));
-    this.#memory.write(slot, () => places, rows);
-    this.#book.append(slot, tokens.length);
+    this.#memory.write(slot, { first: seen, places: () => places }, rows);
+    this.#book.append(chunk);
   }
 
   /** The caches of some slots as inputs, as far as `layout` sees them. */

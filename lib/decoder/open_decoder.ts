@@ -124,9 +124,10 @@ async function openHostDecoder(
   { sinks, window, slots }: DecoderRoom,
   { threads }: EngineOptions,
 ): Promise<Decoder> {
-  const layout = slotLayout(sinks, window);
   const blocks = blockCount(window);
   const model = await openHostModel(engine, source, { blocks, threads });
+  const { tailRows } = model.plan.attention;
+  const layout = slotLayout(sinks, window, { tailRows });
   return new HostDecoder(model, {
     layout,
     slots: typeof slots === "number" ? slots : fittingSlots(

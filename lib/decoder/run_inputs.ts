@@ -5,7 +5,8 @@
  * @module
  */
 import { type SlotLayout, windowRows } from "../cache/layout.ts";
-import { HIDDEN, type SinkWindow } from "../cache/sink_window.ts";
+import type { Held } from "../cache/held.ts";
+import { HIDDEN } from "../cache/sink_window.ts";
 import type { EngineSession, EngineTensor } from "../engine/engine.ts";
 import {
   CONTEXT,
@@ -16,13 +17,10 @@ import { AngleTable } from "./angle_table.ts";
 import type { EmbeddingTable } from "./embedding_table.ts";
 
 /** A conversation's part of a run. */
-export interface Lane {
+export interface Lane extends Held {
   readonly tokens: readonly number[];
   /** Of how many of its last tokens logits are wanted. */
   readonly logits: number;
-  readonly policy: SinkWindow;
-  /** Tokens appended before. */
-  readonly seen: number;
 }
 
 /** Builds inputs for one graph. */
@@ -60,15 +58,14 @@ export class RunInputs {
     const chunk = lanes.find((lane) => lane !== null)!.tokens.length;
     const all = batch * chunk;
     const { hidden } = this.#embeddings;
-    const { sinkRows } = layout;
-    const stored = sinkRows + windowRows(layout);
+    const { sinkRows, tailRows } = layout;
+    const stored = sinkRows + tailRows + windowRows(layout);
     const columns = stored + chunk;
 
     const embeddings = new Float32Array(all * hidden);
     // The tokens' own positions first, then those at which they ask the sinks.
     const positions = Array<number>(2 * all).fill(0);
     const mask = new Float32Array(all * columns);
-    const newSinks = new Uint8Array(all);
     const wanted: number[] = [];
     for (const [b, lane] of lanes.entries()) {
       const first = b * chunk;
@@ -77,11 +74,9 @@ export class RunInputs {
         hideStored(rows, chunk, columns);
         continue;
       }
-      const { tokens, logits, policy, seen } = lane;
-      policy.fillMask(rows, { seen, count: chunk, chunkColumns: chunk }, {
-        sinkRows,
-        windowRows: stored - sinkRows,
-      });
+      const { tokens, logits, policy, seen, boundaries } = lane;
+      const own = { seen, count: chunk, chunkColumns: chunk, boundaries };
+      policy.fillMask(rows, own, { sinkRows, windowRows: stored - sinkRows });
       for (const [t, token] of tokens.entries()) {
         const row = first + t;
         this.#embeddings.write(
@@ -89,8 +84,10 @@ export class RunInputs {
           embeddings.subarray(row * hidden, (row + 1) * hidden),
         );
         positions[row] = seen + t;
-        if (seen + t < policy.sinks) newSinks[row] = 1;
-        positions[all + row] = policy.sinkQueryPosition(seen + t);
+        positions[all + row] = policy.sinkQueryPosition(
+          seen + t,
+          boundaries,
+        );
         if (t >= chunk - logits) wanted.push(row);
       }
     }
@@ -111,9 +108,6 @@ export class RunInputs {
       [CONTEXT.sin]: tensor(sin, angles),
       [CONTEXT.mask]: tensor(mask, [batch, 1, 1, chunk, columns]),
       [CONTEXT.split]: integers(this.#attention.split(layout, chunk)),
-      ...this.#attention.plain
-        ? {}
-        : { [CONTEXT.newSinks]: tensor(newSinks, [batch, 1, chunk, 1]) },
       [CONTEXT.heads]: integers([batch, chunk, ...this.#heads]),
       logit_tokens: integers(wanted),
     };

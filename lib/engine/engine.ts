@@ -19,15 +19,7 @@ export type TensorData =
   | Float32Array
   | Int16Array
   | Int8Array
-  /** Booleans. */
-  | Uint8Array
   | BigInt64Array;
-
-/** Values a graph gives. */
-export type OutputData =
-  | Float32Array<ArrayBuffer>
-  | Int16Array<ArrayBuffer>
-  | Int8Array<ArrayBuffer>;
 
 /** A value bound to memory; the engine reads that memory at each run. */
 export interface EngineTensor {
@@ -45,7 +37,7 @@ export interface EngineSession {
    */
   run(
     inputs: Readonly<Record<string, EngineTensor>>,
-  ): Promise<Record<string, OutputData>>;
+  ): Promise<Record<string, Float32Array>>;
   /** Frees what the session holds. */
   release(): Promise<void>;
 }

@@ -5,12 +5,7 @@
  * @module
  */
 import type { InferenceSession, Tensor } from "onnxruntime-common";
-import type {
-  EngineSession,
-  EngineTensor,
-  OutputData,
-  TensorData,
-} from "./engine.ts";
+import type { EngineSession, EngineTensor, TensorData } from "./engine.ts";
 
 /** The constructors of one of ONNX Runtime's packages. */
 export interface OrtModule {
@@ -33,18 +28,17 @@ export class OrtSession implements EngineSession {
     if (data instanceof Float32Array) return new Tensor("float32", data, dims);
     if (data instanceof BigInt64Array) return new Tensor("int64", data, dims);
     if (data instanceof Int8Array) return new Tensor("int8", data, dims);
-    if (data instanceof Int16Array) return new Tensor("int16", data, dims);
-    return new Tensor("bool", data, dims);
+    return new Tensor("int16", data, dims);
   }
 
   async run(
     inputs: Readonly<Record<string, EngineTensor>>,
-  ): Promise<Record<string, OutputData>> {
+  ): Promise<Record<string, Float32Array>> {
     const outputs = await this.#session.run(inputs as Record<string, Tensor>);
     return Object.fromEntries(
       Object.entries(outputs).map(([name, tensor]) => [
         name,
-        tensor.data as unknown as OutputData,
+        tensor.data as Float32Array,
       ]),
     );
   }

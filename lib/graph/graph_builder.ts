@@ -27,7 +27,6 @@ export const ELEMENT_TYPES = {
   int16: 5,
   int32: 6,
   int64: 7,
-  bool: 9,
   float16: 10,
 } as const;
 

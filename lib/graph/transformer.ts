@@ -5,14 +5,14 @@
  * Inputs: `embeddings` f32 `[batch × chunk, hidden]`, `logit_tokens` int64 `[tokens]` (indices into
  * batch × chunk whose logits are wanted), those that the attention kind declares, and each layer's
  * cache tensors.
- * Outputs: `logits` f32 `[tokens, vocabulary]` and, for each kind of row,
+ * Outputs: `logits` f32 `[tokens, vocabulary]` and, for each kind of row, f32
  * `[batch, Σ heads, chunk, width]` over all layers that have it: few and small, since every value that crosses into
  * JavaScript costs.
  *
  * @module
  */
 import type { GgufFile } from "../weights/gguf.ts";
-import type { AttentionKind, NewRows } from "./attention/attention_kind.ts";
+import type { AttentionKind } from "./attention/attention_kind.ts";
 import type { DecoderShape } from "./decoder_shape.ts";
 import { feedForward } from "./feed_forward.ts";
 import { float, type GraphBuilder, MICROSOFT } from "./graph_builder.ts";
@@ -34,7 +34,7 @@ export async function addTransformer(
   lowering.attention.declareInputs(graph);
   graph.input("logit_tokens", "int64", ["tokens"]);
 
-  const rows = new Map<string, NewRows[]>();
+  const rows = new Map<string, string[]>();
   let residual: Residual = { stream, added: null };
   for (let layer = 0; layer < shape.layers; layer++) {
     const weights = await family.readLayer(file, shape, layer);
@@ -54,9 +54,8 @@ export async function addTransformer(
   if (scores !== "logits") graph.cast("logits", scores, "float32");
   graph.output("logits", "float32", ["tokens", shape.vocabulary]);
   for (const [name, parts] of rows) {
-    const values = parts.map(({ value }) => value);
-    graph.node("Concat", name, values, { attributes: { axis: 1 } });
-    graph.output(name, parts[0]!.type, [
+    graph.node("Concat", name, parts, { attributes: { axis: 1 } });
+    graph.output(name, "float32", [
       "batch",
       `${name}_heads`,
       "chunk",
@@ -78,7 +77,7 @@ async function addLayer(
     weights: LayerWeights;
     residual: Residual;
     shape: DecoderShape;
-    rows: Map<string, NewRows[]>;
+    rows: Map<string, string[]>;
   },
   lowering: { attention: AttentionKind; linear: LinearLowering },
 ): Promise<Residual> {

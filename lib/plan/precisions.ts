@@ -44,7 +44,8 @@ export function hostRows(
     groupBytes(shape, { layers, sinks, window }) {
       const blocks = blockCount(window);
       const attention = new GroupedQueryAttention(shape, { blocks, formats });
-      const layout = slotLayout(sinks, window);
+      const { tailRows } = attention;
+      const layout = slotLayout(sinks, window, { tailRows });
       return conversationBytes(
         layerCaches({ shape: { layers }, attention }, layout),
       );

@@ -67,6 +67,7 @@ export function gpuSlotBytes(
 ): number {
   const layout = {
     sinkRows: rows.sinks,
+    tailRows: 0,
     blocks: [rowCount(rows) - rows.sinks],
   };
   return conversationBytes(Array(layers).fill({ tensors, layout }));

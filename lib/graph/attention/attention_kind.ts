@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { CacheTensor, RowType } from "../../cache/layout.ts";
+import type { CacheTensor } from "../../cache/layout.ts";
 import type { FloatType, GraphBuilder } from "../graph_builder.ts";
 
 /** An attention kind. */
@@ -22,17 +22,12 @@ export interface AttentionKind {
    *
    * @param projections query, key and value side by side, `[batch × chunk, Σ widths]`
    * @returns the attention's output, `[batch × chunk, heads × headDim]`, and the new rows by the
-   * name of their graph output; none if the kind writes them into the cache itself
+   * name of their graph output, f32 `[batch, heads, chunk, width]` each; none if the kind writes them
+   * into the cache itself
    */
   emit(
     graph: GraphBuilder,
     layer: number,
     projections: string,
-  ): { output: string; rows: Record<string, NewRows> };
-}
-
-/** Rows of a chunk, `[batch, heads, chunk, width]`. */
-export interface NewRows {
-  readonly value: string;
-  readonly type: RowType;
+  ): { output: string; rows: Record<string, string> };
 }

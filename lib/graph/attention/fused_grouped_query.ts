@@ -68,6 +68,7 @@ export class FusedGroupedQueryAttention implements AttentionKind {
       heads: kvHeads,
       width: headDim,
       sinks: true,
+      tail: false,
       block: 0,
     };
     this.#tensors = ["keys", "values"].map((name) => ({

@@ -5,16 +5,17 @@
  * Keys and values are stored as columns (`[kvHeads, headDim, tokens]`), so that a query's scores and
  * the mix of values are matrix–vector products along memory, and each head of a group is a product of its own with M = 1
  * (faster on CPUs than folding the group into M). Sinks are asked by a second rotation of the
- * query, at its index in the cache: nothing stored is ever rewritten. Sinks are few and kept in f32,
- * however the window's rows are kept (`row_format.ts`).
+ * query, at its index in the cache: nothing stored is ever rewritten. Where the ring's rows are
+ * encoded (`row_format.ts`), sinks and the latest tokens, the tail, are kept in f32 beside it: a row is
+ * read from the tail until it is as old as the tail is long, then from the ring.
  *
  * @module
  */
 import type { CacheTensor, SlotLayout } from "../../cache/layout.ts";
 import type { AttentionShape } from "../decoder_shape.ts";
 import { type GraphBuilder, MICROSOFT } from "../graph_builder.ts";
-import type { AttentionKind, NewRows } from "./attention_kind.ts";
-import { F32_ROWS, type RowFormat, turn } from "./row_format.ts";
+import type { AttentionKind } from "./attention_kind.ts";
+import { type RowFormat, turned } from "./row_format.ts";
 import { type RowFormats, rowFormats } from "./row_formats.ts";
 
 /** Names of what every layer's attention reads beside its own projections. */
@@ -27,17 +28,15 @@ export const CONTEXT = {
   cos: "cos",
   /** Sines, `[angles, headDim / 2]`. */
   sin: "sin",
-  /** Added to scores, `[batch, 1, 1, chunk, sinks + window + chunk]`. */
+  /** Added to scores, `[batch, 1, 1, chunk, sinks + tail + window + chunk]`. */
   mask: "mask",
   /** `[batch, chunk, heads + 2 kvHeads, headDim]`, int64: how tokens divide into conversations. */
   heads: "heads",
   /** Columns of the mask by tensor of values, then the chunk; int64. */
   split: "split",
-  /** Which tokens of the chunk are sinks, bool `[batch, 1, chunk, 1]`; only if rows are not kept in f32. */
-  newSinks: "new_sinks",
   /**
    * By layer, if layers keep different numbers of rows: 1 for the columns whose weights are summed up,
-   * 0 for the others, `[batch, 1, 1, sinks + window + chunk, 1]`.
+   * 0 for the others, `[batch, 1, 1, columns of the mask, 1]`.
    */
   near: "near",
 } as const;
@@ -56,12 +55,20 @@ export function layerInput(
 /** Graph output: weights on {@linkcode CONTEXT.near} columns, `[batch, layers × heads, chunk, 1]`. */
 export const MASS = "mass";
 
+/**
+ * The latest rows lose most by being encoded (KIVI keeps 32 to 128 of them, too); as many as a prompt's
+ * chunk, so that queries see their own chunk as it is.
+ */
+const TAIL_ROWS = 64;
+
 /** How an attention kind's rows lie and are kept. */
 export interface RingShape {
   /** Parts that the window's ring is divided into. */
   readonly blocks: number;
   /** Default: f32. */
   readonly formats?: RowFormats;
+  /** Rows of the tail, if rows are encoded. */
+  readonly tailRows?: number;
   /** Whether layers keep different numbers of rows, each with a mask of its own. */
   readonly layered?: boolean;
 }
@@ -70,6 +77,8 @@ export interface RingShape {
 export class GroupedQueryAttention implements AttentionKind {
   readonly name: string;
   readonly floats = "float32";
+  /** Rows of the tail: the longest chunk; 0 if rows are kept as they are computed. */
+  readonly tailRows: number;
   readonly #shape: AttentionShape;
   readonly #blocks: readonly number[];
   readonly #formats: RowFormats;
@@ -77,12 +86,14 @@ export class GroupedQueryAttention implements AttentionKind {
 
   constructor(
     shape: AttentionShape,
-    { blocks, formats = rowFormats(32), layered = false }: RingShape,
+    { blocks, formats = rowFormats(32), tailRows = TAIL_ROWS, layered = false }:
+      RingShape,
   ) {
     this.#shape = shape;
     this.#blocks = Array.from({ length: blocks }, (_, block) => block);
     this.#formats = formats;
     this.#layered = layered;
+    this.tailRows = this.encoded ? tailRows : 0;
     this.name = [
       `blocks${blocks}`,
       ...formats.name === "f32" ? [] : [formats.name],
@@ -90,23 +101,23 @@ export class GroupedQueryAttention implements AttentionKind {
     ].join("-");
   }
 
-  /** Whether rows are kept as they are computed. */
-  get plain(): boolean {
-    return this.#formats.name === F32_ROWS.name;
+  /** Whether rows are encoded, so that the latest are kept in a tail, too. */
+  get encoded(): boolean {
+    return this.#formats.values(0).codec !== null;
   }
 
   /** Columns of {@linkcode CONTEXT.split}. */
-  split({ sinkRows, blocks }: SlotLayout, chunk: number): number[] {
+  split({ sinkRows, tailRows, blocks }: SlotLayout, chunk: number): number[] {
     const [first, ...others] = blocks as [number, ...number[]];
-    return sinksApart(this.#formats.values(0))
-      ? [sinkRows, first, ...others, chunk]
+    return this.encoded
+      ? [sinkRows + tailRows, first, ...others, chunk]
       : [sinkRows + first, ...others, chunk];
   }
 
   tensors(layer: number): readonly CacheTensor[] {
     return [
-      ...this.#tensorsOf("keys", this.#formats.keys(layer)),
-      ...this.#tensorsOf("values", this.#formats.values(layer)),
+      ...this.#keyTensors(this.#formats.keys(layer)),
+      ...this.#valueTensors(this.#formats.values(layer)),
     ];
   }
 
@@ -116,9 +127,6 @@ export class GroupedQueryAttention implements AttentionKind {
     graph.input(CONTEXT.cos, "float32", ["angles", half]);
     graph.input(CONTEXT.sin, "float32", ["angles", half]);
     graph.input(CONTEXT.heads, "int64", [4]);
-    if (!this.plain) {
-      graph.input(CONTEXT.newSinks, "bool", ["batch", 1, "chunk", 1]);
-    }
     if (!this.#layered) this.#declareRows(graph, null);
   }
 
@@ -126,7 +134,7 @@ export class GroupedQueryAttention implements AttentionKind {
     graph: GraphBuilder,
     layer: number,
     projections: string,
-  ): { output: string; rows: Record<string, NewRows> } {
+  ): { output: string; rows: Record<string, string> } {
     const { kvHeads, heads, headDim } = this.#shape;
     const at = (name: string) => `layer${layer}.${name}`;
     if (this.#layered) this.#declareRows(graph, layer);
@@ -140,14 +148,12 @@ export class GroupedQueryAttention implements AttentionKind {
       keys: this.#formats.keys(layer),
       values: this.#formats.values(layer),
     };
-    const rows: Record<string, NewRows> = {};
+    const turn = (name: string, vectors: string, by: RowFormat) =>
+      turned(graph, at(name), { vectors, width: headDim, by });
 
     const [query, key, value] = this.#heads(graph, at, projections);
-    const rotated = this.#rotate(graph, at("keys"), key, CONTEXT.position);
-    const keep = (of: "keys" | "values", x: string) =>
-      this.#keep(graph, at(`${of}.kept`), { of, x, format: formats[of], rows });
-    const keyRows = keep("keys", rotated);
-    const valueRows = keep("values", value);
+    const keyRows = this.#rotate(graph, at("keys"), key, CONTEXT.position);
+    const rows: Record<string, string> = { keys: keyRows, values: value };
     const ask = (name: string, position: string) =>
       this.#rotate(graph, at(name), query, position);
     const group = (name: string, x: string, size: number) =>
@@ -156,14 +162,11 @@ export class GroupedQueryAttention implements AttentionKind {
         graph.int64(`group${size}`, [0, kvHeads, size, -1, headDim]),
       ]);
     const perKey = heads / kvHeads;
-    const windowQuery = ask("window_query", CONTEXT.position);
-    const asked = formats.keys.turned
-      ? this.#turn(graph, at("turned_query"), windowQuery)
-      : windowQuery;
-    const q = group("q", asked, perKey);
+    const q = group("q", ask("window_query", CONTEXT.position), perKey);
     const qs = group("qs", ask("sink_query", context("sinkPosition")), perKey);
+    const ringQuery = turn("ring_query", q, formats.keys);
     const k = group("k", keyRows, 1);
-    const v = group("v", valueRows, 1);
+    const v = group("v", value, 1);
 
     const product = (name: string, a: string, b: string) =>
       graph.node("MatMul", at(name), [a, b]);
@@ -176,15 +179,15 @@ export class GroupedQueryAttention implements AttentionKind {
       formats[of].decode(
         graph,
         at(`${of}${block}`),
-        this.#tensorsOf(of, formats[of])
-          .filter((tensor) => tensor.block === block)
-          .map((tensor) => `${tensor.name}_${layer}`),
+        this.#ringTensors(of, formats[of], block)
+          .map(({ name }) => `${name}_${layer}`),
         headDim,
       );
     const scores = graph.node("Concat", at("scores"), [
       product("sink_scores", qs, `sink_keys_${layer}`),
+      ...this.encoded ? [product("tail_scores", q, `tail_keys_${layer}`)] : [],
       ...this.#blocks.map((block) =>
-        product(`window_scores${block}`, q, ring("keys", block))
+        product(`window_scores${block}`, ringQuery, ring("keys", block))
       ),
       productTransposed("chunk_scores", q, k),
     ], { attributes: { axis: -1 } });
@@ -194,40 +197,41 @@ export class GroupedQueryAttention implements AttentionKind {
     });
     if (this.#layered) {
       const near = product("near_weights", weights, context("near"));
-      const mass = graph.node("Reshape", at("mass"), [
+      rows[MASS] = graph.node("Reshape", at("mass"), [
         near,
         graph.int64("mass_shape", [0, heads, -1, 1]),
       ]);
-      rows[MASS] = { value: mass, type: "float32" };
     }
-
-    const apart = sinksApart(formats.values);
-    const sinkWeights = apart ? [at("sink_weights")] : [];
+    const exactWeights = this.encoded ? [at("exact_weights")] : [];
     const parts = this.#blocks.map((block) => at(`stored_weights${block}`));
     const own = at("chunk_weights");
-    graph.nodes("Split", [...sinkWeights, ...parts, own], [
+    graph.nodes("Split", [...exactWeights, ...parts, own], [
       weights,
       context("split"),
     ], { attributes: { axis: -1 } });
-    const windowMix = graph.node("Sum", at("window_mix"), [
-      ...this.#blocks.map((block) =>
-        productTransposed(
-          `stored_mix${block}`,
-          parts[block]!,
-          ring("values", block),
-        )
+    const ringMix = this.#blocks.map((block) =>
+      productTransposed(
+        `stored_mix${block}`,
+        parts[block]!,
+        ring("values", block),
+      )
+    );
+    const whole = formats.values.codec?.turned
+      ? [
+        turn(
+          "turned_mix",
+          graph.node("Sum", at("ring_mix"), ringMix),
+          formats.values,
+        ),
+      ]
+      : ringMix;
+    const mixed = graph.node("Sum", at("mixed"), [
+      ...exactWeights.map((exact) =>
+        productTransposed("exact_mix", exact, `exact_values_${layer}`)
       ),
+      ...whole,
       product("chunk_mix", own, v),
     ]);
-    const back = formats.values.turned
-      ? this.#turn(graph, at("turned_mix"), windowMix)
-      : windowMix;
-    const mixed = apart
-      ? graph.node("Add", at("mixed"), [
-        back,
-        productTransposed("sink_mix", sinkWeights[0]!, `sink_values_${layer}`),
-      ])
-      : back;
     const tokens = graph.node("Transpose", at("mixed.tokens"), [mixed], {
       attributes: { perm: [0, 3, 1, 2, 4] },
     });
@@ -238,61 +242,56 @@ export class GroupedQueryAttention implements AttentionKind {
     };
   }
 
-  /** Tensors of keys or values: the sinks', then for each block those of a row's parts. */
-  #tensorsOf(of: "keys" | "values", format: RowFormat): CacheTensor[] {
-    const { kvHeads: heads, headDim } = this.#shape;
-    const apart = of === "keys" || sinksApart(format);
-    const sinks: CacheTensor = {
-      name: `sink_${of}`,
-      rows: of,
-      type: "float32",
-      heads,
-      width: headDim,
-      sinks: true,
-      block: null,
-    };
-    const blocks = this.#blocks.flatMap((block) =>
-      format.parts(headDim).map(({ suffix, type, width }) => ({
-        name: `${of}${suffix}${block}`,
-        rows: `${of}${suffix}`,
-        type,
-        heads,
-        width,
-        sinks: !apart && block === 0,
-        block,
-      }))
-    );
-    return apart ? [sinks, ...blocks] : blocks;
+  /** Tensors of a layer's keys: the sinks, the tail, then for each block those of a row's parts. */
+  #keyTensors(format: RowFormat): CacheTensor[] {
+    const tail = this.encoded
+      ? [this.#exactTensor("tail_keys", { rows: "keys", tail: true })]
+      : [];
+    return [
+      this.#exactTensor("sink_keys", { rows: "keys", sinks: true }),
+      ...tail,
+      ...this.#blocks.flatMap((b) => this.#ringTensors("keys", format, b)),
+    ];
   }
 
-  /** Makes new rows into what is kept of them, and gives them as queries see them. */
-  #keep(
-    graph: GraphBuilder,
+  /** Tensors of a layer's values: what is exact of them, then the blocks; without a tail the sinks are in the first. */
+  #valueTensors(format: RowFormat): CacheTensor[] {
+    const exact = { rows: "values", sinks: true, tail: true };
+    return [
+      ...this.encoded ? [this.#exactTensor("exact_values", exact)] : [],
+      ...this.#blocks.flatMap((b) => this.#ringTensors("values", format, b)),
+    ];
+  }
+
+  /** A tensor of rows as they are computed, outside of the ring. */
+  #exactTensor(
     name: string,
-    { of, x, format, rows }: {
-      of: "keys" | "values";
-      x: string;
-      format: RowFormat;
-      rows: Record<string, NewRows>;
-    },
-  ): string {
-    rows[of] = { value: x, type: "float32" };
-    if (format === F32_ROWS) return x;
-    const turned = format.turned ? this.#turn(graph, `${name}.turned`, x) : x;
-    const { parts, seen } = format.encode(graph, name, turned);
-    for (const [i, { suffix, type }] of format.parts(0).entries()) {
-      rows[`${of}${suffix}`] = { value: parts[i]!, type };
-    }
-    // Sinks are kept in f32, and seen so from the first.
-    return graph.node("Where", `${name}.rows`, [
-      CONTEXT.newSinks,
-      turned,
-      seen,
-    ]);
+    of: Pick<CacheTensor, "rows"> & { sinks?: boolean; tail?: boolean },
+  ): CacheTensor {
+    const { kvHeads: heads, headDim: width } = this.#shape;
+    const none = { sinks: false, tail: false, block: null };
+    return { name, type: "float32", heads, width, ...none, ...of };
   }
 
-  #turn(graph: GraphBuilder, name: string, vectors: string): string {
-    return turn(graph, name, { vectors, width: this.#shape.headDim });
+  /** Tensors of one block of the ring: one for each part of a row. */
+  #ringTensors(
+    rows: "keys" | "values",
+    { codec, parts }: RowFormat,
+    block: number,
+  ): CacheTensor[] {
+    const { kvHeads: heads, headDim } = this.#shape;
+    const sinks = rows === "values" && !this.encoded && block === 0;
+    return parts(headDim).map(({ suffix, type, width }, part) => ({
+      name: `${rows}${suffix}${block}`,
+      rows,
+      type,
+      heads,
+      width,
+      sinks,
+      tail: false,
+      block,
+      ...codec ? { encoded: { codec, part, rowWidth: headDim } } : {},
+    }));
   }
 
   /** Declares what depends on how many rows there are: for all layers, or for one. */
@@ -344,19 +343,15 @@ export class GroupedQueryAttention implements AttentionKind {
   }
 }
 
-/** Whether sinks' values have a tensor of their own: beside rows in f32 they come first in the first block. */
-function sinksApart(values: RowFormat): boolean {
-  return values !== F32_ROWS;
-}
-
 function declareCache(
   graph: GraphBuilder,
   tensor: CacheTensor,
   { layer, layered }: { layer: number; layered: boolean },
 ): void {
-  const { heads, width, sinks, block } = tensor;
+  const { heads, width, sinks, tail, block } = tensor;
   const rows = [
     ...sinks ? ["sinks"] : [],
+    ...tail ? ["tail"] : [],
     ...block === null ? [] : [block],
     ...layered ? ["of", layer] : [],
   ];
