@@ -43,12 +43,12 @@ export function limitRate(
 
 function standing(allowance: Allowance): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const  of of["requests", "tokens"] as const) {
-    const now = allowance.standing(of);
+  for (const what of ["requests", "tokens"] as const) {
+    const now = allowance.standing(what);
     if (now === null) continue;
-    headers[`x-ratelimit-limit-${of}`] = String(now.limit);
-    headers[`x-ratelimit-remaining-${of}`] = String(now.remaining);
-    headers[`x-ratelimit-reset-${of}`] = duration(now.reset);
+    headers[`x-ratelimit-limit-${what}`] = String(now.limit);
+    headers[`x-ratelimit-remaining-${what}`] = String(now.remaining);
+    headers[`x-ratelimit-reset-${what}`] = duration(now.reset);
   }
   return headers;
 }

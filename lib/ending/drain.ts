@@ -71,9 +71,9 @@ export class Drain {
 
   #endable(model: ChatModel, request: GenerationRequest): Events {
     const answer = new EndableAnswer(model.generate(request), () => {
+      if (this.#stopped) throw serverStopping();
       const leave = this.enter();
       this.#answers.add(answer);
-      if (this.#stopped) answer.stop();
       return () => {
         this.#answers.delete(answer);
         leave();
@@ -98,18 +98,24 @@ class EndableAnswer implements Events {
     this.#enter = enter;
   }
 
-  next(): Promise<IteratorResult<GenerationEvent, void>> {
+  async next(): Promise<IteratorResult<GenerationEvent, void>> {
     this.#left ??= this.#enter();
-    if (this.#stopped) return Promise.reject(serverStopping());
+    if (this.#stopped) throw serverStopping();
+    try {
+      const step = await this.#step();
+      if (step.done) this.#leave();
+      return step;
+    } catch (error) {
+      this.#leave();
+      throw error;
+    }
+  }
+
+  /** A step that `stop()` fails. A race with one promise for all steps would gather reactions. */
+  #step(): Promise<IteratorResult<GenerationEvent, void>> {
     return new Promise((resolve, reject) => {
       this.#fail = reject;
-      this.#events.next().then((step) => {
-        if (step.done) this.#leave();
-        resolve(step);
-      }, (error) => {
-        this.#leave();
-        reject(error);
-      });
+      this.#events.next().then(resolve, reject);
     });
   }
 

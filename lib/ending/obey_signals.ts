@@ -16,8 +16,11 @@ export interface Operation {
 
 const ENDING = { SIGINT: 130, SIGTERM: 143 } as const;
 
-/** Milliseconds for clients to read the error that ends what was left. */
+/** Most milliseconds for the last bytes to reach their clients. */
 const LAST_WORDS = 500;
+
+/** Milliseconds for the same where there is no server to tell that they did. */
+const UNTOLD = 100;
 
 /**
  * From now on SIGINT and SIGTERM end the program well, with status 0, and at once if they come again
@@ -35,8 +38,10 @@ export function obeySignals(
       console.log(
         `${signal}: taking no more requests; answers have ${seconds} s to end.`,
       );
-      server?.shutdown().catch(() => {});
+      drain.begin();
+      const sent = server?.shutdown() ?? null;
       await end(operation);
+      await Promise.race([sent ?? pause(UNTOLD), pause(LAST_WORDS)]);
       Deno.exit(0);
     });
   }
@@ -47,11 +52,8 @@ export function obeySignals(
   if (reload) on("SIGHUP", () => reloaded(reload));
 }
 
-/** Ends well: see {@linkcode Drain}. */
-async function end(
-  { drain, patience, close }: Operation,
-): Promise<void> {
-  drain.begin();
+/** Ends what is under way: see {@linkcode Drain}. */
+async function end({ drain, patience, close }: Operation): Promise<void> {
   if (!await drain.idle(patience)) {
     drain.stop();
     await drain.idle(LAST_WORDS);
@@ -61,6 +63,10 @@ async function end(
   } catch (error) {
     console.error("Could not close everything:", error);
   }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 function reloaded(reload: () => void): void {

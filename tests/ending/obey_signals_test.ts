@@ -1,0 +1,117 @@
+/** A server's end, as those see it who use it and those who operate it. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { eventually, frames, hello, post } from "../routes/harness.ts";
+import { type ServedScript, serveScripted } from "./serve_scripted.ts";
+
+Deno.test.sanitizer({ ops: true, resources: true });
+
+const ignore = Deno.build.os === "windows";
+const pieces = Array.from({ length: 8 }, (_, i) => `${i} `);
+
+async function ask({ base }: ServedScript, stream = true): Promise<Response> {
+  return await fetch(`${base}/v1/chat/completions`, post(hello({ stream })));
+}
+
+function requestLines({ lines }: ServedScript) {
+  return lines.filter((line) => line.startsWith("{")).map((line) =>
+    JSON.parse(line)
+  );
+}
+
+for (const [signal, again] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
+  Deno.test({
+    name:
+      `${signal}: a stream that ends in time ends as ever, then the server with 0`,
+    ignore,
+    async fn() {
+      const server = await serveScripted({
+        patience: 20_000,
+        script: { pieces, delay: 100 },
+      });
+      const response = await ask(server);
+      server.process.kill(signal);
+      await eventually(() => server.lines.length > 0);
+      await assertRejects(() => fetch(`${server.base}/health`), TypeError);
+      const text = await response.text();
+      assertEquals(frames(text).at(-1), "data: [DONE]");
+      assertEquals(frames(text).length, 1 + 8 + 2);
+      assertEquals(await server.ended, { code: 0, errors: "" });
+      assertEquals(
+        server.lines.at(0),
+        `${signal}: taking no more requests; answers have 20 s to end.`,
+      );
+      assertEquals(server.lines.at(-1), "closed");
+      assertEquals(requestLines(server)[0].finish_reason, "stop");
+    },
+  });
+
+  Deno.test({
+    name: `${signal}: a second one ends the server at once, with ${again}`,
+    ignore,
+    async fn() {
+      const server = await serveScripted({
+        patience: 60_000,
+        script: { delay: 60_000 },
+      });
+      const response = await ask(server);
+      server.process.kill(signal);
+      await eventually(() => server.lines.length > 0);
+      server.process.kill(signal);
+      assertEquals((await server.ended).code, again);
+      assert(!server.lines.includes("closed"));
+      await assertRejects(() => response.text());
+    },
+  });
+}
+
+Deno.test({
+  name:
+    "SIGTERM: what has not ended in time ends with an error, streamed or whole",
+  ignore,
+  async fn() {
+    const server = await serveScripted({
+      patience: 300,
+      script: { pieces, delay: 60_000 },
+    });
+    const whole = ask(server, false);
+    const stream = await ask(server);
+    const begun = Date.now();
+    server.process.kill("SIGTERM");
+    const answer = await whole;
+    assertEquals([answer.status, answer.headers.get("retry-after")], [
+      503,
+      "1",
+    ]);
+    assertEquals((await answer.json()).error.code, "server_stopping");
+    const all = frames(await stream.text());
+    assertEquals(all.length, 3, all.join("\n"));
+    assertEquals(JSON.parse(all[2]!.slice("data: ".length)), {
+      error: {
+        message: "This server is stopping. Ask again in a moment.",
+        type: "server_error",
+        param: null,
+        code: "server_stopping",
+      },
+    });
+    assertEquals(await server.ended, { code: 0, errors: "" });
+    const took = Date.now() - begun;
+    assert(took >= 300 && took < 3000, `${took} ms`);
+    assertEquals(
+      requestLines(server).map(({ status, error }) => [status, error]).sort(),
+      [[200, "server_stopping"], [503, "server_stopping"]],
+    );
+    assertEquals(server.lines.at(-1), "closed");
+  },
+});
+
+Deno.test({
+  name:
+    "SIGTERM: a server that does nothing ends at once, clients that keep their connection or not",
+  ignore,
+  async fn() {
+    const server = await serveScripted({ patience: 60_000 });
+    await (await fetch(`${server.base}/health`)).text(); // its connection is kept
+    server.process.kill("SIGTERM");
+    assertEquals(await server.ended, { code: 0, errors: "" });
+  },
+});
