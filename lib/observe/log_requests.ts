@@ -33,16 +33,22 @@ export function logRequests(
     const time = new Date().toISOString();
     const begun = performance.now();
     const record = c.get("record");
+    await next();
+    // Asked for now: of a request that is over, Deno tells nothing any more.
+    const about = {
+      time,
+      id: c.get("requestId"),
+      method: c.req.method,
+      route: routePath(c),
+      status: c.res.status,
+    };
+    const owner = clientOf(c).owner.slice(0, 8) || null;
     record.atEnd(() => {
       const { tokens, finishReason, error } = record;
       write({
-        time,
-        id: c.get("requestId"),
-        method: c.req.method,
-        route: routePath(c),
-        status: c.res.status,
+        ...about,
         ms: Math.round((performance.now() - begun) * 10) / 10,
-        owner: clientOf(c).owner.slice(0, 8) || null,
+        owner,
         prompt_tokens: tokens?.prompt ?? null,
         cached_tokens: tokens?.cached ?? null,
         completion_tokens: tokens?.completion ?? null,
@@ -50,6 +56,5 @@ export function logRequests(
         error,
       });
     });
-    await next();
   };
 }

@@ -42,9 +42,9 @@ export class RequestRecord {
     this.#atEnd.push(call);
   }
 
-  /** The request has ended. */
+  /** The request has ended; said once or more often. */
   ended(): void {
-    for (const call of this.#atEnd) call();
+    for (const call of this.#atEnd.splice(0)) call();
   }
 
   /** Something went wrong. */
