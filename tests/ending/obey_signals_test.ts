@@ -1,5 +1,6 @@
 /** A server's end, as those see it who use it and those who operate it. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { digestOf } from "../../lib/access/keys.ts";
 import { eventually, frames, hello, post } from "../routes/harness.ts";
 import { type ServedScript, serveScripted } from "./serve_scripted.ts";
 
@@ -113,5 +114,42 @@ Deno.test({
     await (await fetch(`${server.base}/health`)).text(); // its connection is kept
     server.process.kill("SIGTERM");
     assertEquals(await server.ended, { code: 0, errors: "" });
+  },
+});
+
+Deno.test({
+  name:
+    "SIGHUP: the file of keys is read again, and one that is wrong changes nothing",
+  ignore,
+  async fn() {
+    const keyFile = await Deno.makeTempFile();
+    const [old, other] = ["es-0123456789-old", "es-0123456789-new"];
+    await Deno.writeTextFile(keyFile, `ada ${digestOf(old)}`);
+    const server = await serveScripted({ keyFile });
+    const statuses = () =>
+      Promise.all([old, other].map(async (key) => {
+        const headers = { authorization: `Bearer ${key}` };
+        const response = await fetch(`${server.base}/v1/models`, { headers });
+        await response.body?.cancel();
+        return response.status;
+      }));
+    const changed = async (text: string) => {
+      await Deno.writeTextFile(keyFile, text);
+      server.process.kill("SIGHUP");
+      // Both answers come after the signal was obeyed: it and they are events of one loop.
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return await statuses();
+    };
+    try {
+      assertEquals(await statuses(), [200, 401]);
+      assertEquals(await changed(`bob ${digestOf(other)}`), [401, 200]);
+      assertEquals(await changed("nonsense"), [401, 200]);
+    } finally {
+      server.process.kill("SIGTERM");
+      await Deno.remove(keyFile);
+    }
+    const { code, errors } = await server.ended;
+    assertEquals(code, 0);
+    assert(/ Line 1 .* The keys stay what they were\.\n$/.test(errors), errors);
   },
 });

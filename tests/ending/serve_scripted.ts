@@ -8,6 +8,8 @@ export interface ServeOptions {
   /** Milliseconds for answers to end. */
   patience?: number;
   tracing?: boolean;
+  /** A file of API keys. */
+  keyFile?: string;
   env?: Record<string, string>;
   /** Permissions; default: all. */
   permissions?: string[];
