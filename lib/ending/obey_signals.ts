@@ -16,6 +16,12 @@ export interface Operation {
 
 const ENDING = { SIGINT: 130, SIGTERM: 143 } as const;
 
+/**
+ * Milliseconds after the first signal in which others are the same one: Ctrl+C reaches a terminal's
+ * whole process group, and `deno task` and npx pass what they got on to us.
+ */
+const ECHO = 500;
+
 /** Most milliseconds for the last bytes to reach their clients. */
 const LAST_WORDS = 500;
 
@@ -23,28 +29,25 @@ const LAST_WORDS = 500;
 const UNTOLD = 100;
 
 /**
- * From now on SIGINT and SIGTERM end the program well, with status 0, and at once if they come again
- * (130, 143). Where there is a `server`, it stops listening; `deno serve` does so by itself.
+ * From now on SIGINT and SIGTERM end the program well, with status 0, and at once if another comes
+ * half a second later or more (130, 143). Where there is a `server`, it stops listening; `deno serve`
+ * does so by itself.
  */
 export function obeySignals(
   operation: Operation,
   server?: Pick<Deno.HttpServer, "shutdown">,
 ): void {
-  const { drain, restart, reload } = operation;
-  for (const [signal, status] of Object.entries(ENDING)) {
-    on(signal as keyof typeof ENDING, async () => {
-      if (drain.draining) Deno.exit(status);
-      const seconds = operation.patience / 1000;
-      console.log(
-        `${signal}: taking no more requests; answers have ${seconds} s to end.`,
-      );
-      drain.begin();
-      const sent = server?.shutdown() ?? null;
-      await end(operation);
-      await Promise.race([sent ?? pause(UNTOLD), pause(LAST_WORDS)]);
-      Deno.exit(0);
-    });
+  const { restart, reload } = operation;
+  let first: number | null = null;
+  function end(signal: keyof typeof ENDING): void {
+    const now = performance.now();
+    if (first === null) {
+      first = now;
+      endWell(operation, { signal, server });
+    } else if (now - first > ECHO) Deno.exit(ENDING[signal]);
   }
+  on("SIGINT", () => end("SIGINT"));
+  on("SIGTERM", () => end("SIGTERM"));
   on("SIGUSR2", () => {
     console.log("SIGUSR2: restarting the model; requests that run fail.");
     restart();
@@ -52,17 +55,31 @@ export function obeySignals(
   if (reload) on("SIGHUP", () => reloaded(reload));
 }
 
-/** Ends what is under way: see {@linkcode Drain}. */
-async function end({ drain, patience, close }: Operation): Promise<void> {
+async function endWell(
+  { drain, patience, close }: Operation,
+  { signal, server }: {
+    signal: string;
+    server: Pick<Deno.HttpServer, "shutdown"> | undefined;
+  },
+): Promise<void> {
+  console.log(
+    `${signal}: taking no more requests; answers have ${
+      patience / 1000
+    } s to end.`,
+  );
+  drain.begin();
+  const sent = server?.shutdown() ?? null;
   if (!await drain.idle(patience)) {
     drain.stop();
     await drain.idle(LAST_WORDS);
   }
+  await Promise.race([sent ?? pause(UNTOLD), pause(LAST_WORDS)]);
   try {
     await close();
   } catch (error) {
     console.error("Could not close everything:", error);
   }
+  Deno.exit(0);
 }
 
 function pause(milliseconds: number): Promise<void> {

@@ -55,10 +55,17 @@ for (const [signal, again] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
         script: { delay: 60_000 },
       });
       const response = await ask(server);
+      let over = false;
+      server.ended.then(() => over = true);
       server.process.kill(signal);
       await eventually(() => server.lines.length > 0);
+      server.process.kill(signal); // as Ctrl+C comes twice through `deno task`
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      assert(!over);
+      const begun = Date.now();
       server.process.kill(signal);
       assertEquals((await server.ended).code, again);
+      assert(Date.now() - begun < 2000);
       assert(!server.lines.includes("closed"));
       await assertRejects(() => response.text());
     },
