@@ -4,34 +4,49 @@
  *
  * @module
  */
+import { openKeys } from "./lib/access/open_keys.ts";
+import { tellListening } from "./lib/access/tell_listening.ts";
 import { createApp } from "./lib/app.ts";
 import { readConfig } from "./lib/config.ts";
+import { Drain } from "./lib/ending/drain.ts";
+import { obeySignals, type Operation } from "./lib/ending/obey_signals.ts";
+import { openTracing } from "./lib/observe/tracing.ts";
 import { ModelHost } from "./lib/worker/model_host.ts";
 
 /** What the environment asks for. */
 export const config = readConfig();
 
+const keys = openKeys(config.keys);
 const host = new ModelHost(config);
+const drain = new Drain();
 
 /** Resolves to whether the model was loaded; until then requests are answered with 503. */
 export const loaded: Promise<boolean> = host.loaded;
 
-/** Starts the model's worker anew; resolves to whether the model was loaded. */
-export const restart = (): Promise<boolean> => host.restart();
+/** What the operator's signals have an effect on. */
+export const operation: Operation = {
+  drain,
+  patience: config.drain,
+  close: () => host.close(),
+  restart: () => host.restart(),
+  reload: config.keys.file === null ? null : () => keys?.reload(),
+};
 
 const app = createApp({
   model: host.model,
   caches: host.caches,
   loadError: host.problem,
+  keys: keys?.ring ?? null,
+  rates: config.rates,
+  origins: config.origins,
+  log: (line) => config.log === "json" && console.log(JSON.stringify(line)),
+  tracing: config.tracing ? await openTracing() : null,
+  drain,
 });
 
-// `deno serve` stops listening on these signals and then waits for all that runs, the worker too.
-if (import.meta.main && Deno.build.os !== "windows") {
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => host.close());
-  }
-}
+if (import.meta.main) obeySignals(operation);
 
 export default {
   fetch: (request, info) => app.fetch(request, info),
+  onListen: (address) => tellListening(config, address),
 } satisfies Deno.ServeDefaultExport;

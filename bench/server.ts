@@ -14,7 +14,7 @@ export interface BenchServer extends AsyncDisposable {
 
 /**
  * Starts the server on a free port of this machine and waits until it can answer. Its messages go
- * where ours go.
+ * where ours go; requests are not logged.
  *
  * @param variables its environment besides ours
  * @throws {Error} if it ends before it can answer.
@@ -31,7 +31,12 @@ export async function startServer(
     {
       args,
       cwd: fileURLToPath(ROOT),
-      env: { ...variables, HOST: "127.0.0.1", PORT: String(port) },
+      env: {
+        EVERSTREAM_LOG: "off",
+        ...variables,
+        HOST: "127.0.0.1",
+        PORT: String(port),
+      },
       stdin: "null",
       stdout: "inherit",
       stderr: "inherit",

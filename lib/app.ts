@@ -1,17 +1,28 @@
 /** The web application: every route and what holds for all of them. No I/O on import. @module */
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import { cors } from "hono/cors";
-import { requestId, type RequestIdVariables } from "hono/request-id";
+import { requestId } from "hono/request-id";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { measuredEach } from "./metrics/measured.ts";
+import { limitHeaders } from "./access/limit_headers.ts";
+import { limitRate, RATE_HEADERS } from "./access/limit_rate.ts";
+import { requireKey } from "./access/require_key.ts";
+import { securityHeaders } from "./access/security_headers.ts";
+import { Drain } from "./ending/drain.ts";
+import { refuseWhileDraining } from "./ending/refuse_while_draining.ts";
+import { measure } from "./metrics/measured.ts";
 import { Metrics } from "./metrics/metrics.ts";
+import { logRequests } from "./observe/log_requests.ts";
+import { observed, wrappedEach } from "./observe/observed_model.ts";
+import { recordAnswers } from "./observe/record_answers.ts";
+import { recordRequests } from "./observe/record_requests.ts";
+import type { RecordVariables } from "./observe/request_record.ts";
 import {
-  type ApiError,
   methodNotAllowed,
   routeNotFound,
   toApiError,
 } from "./openai/errors.ts";
 import { chatCompletionRoutes } from "./routes/chat_completions.ts";
+import { clientOf, remoteNetwork } from "./routes/client.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { metricRoutes } from "./routes/metrics.ts";
 import { modelRoutes } from "./routes/models.ts";
@@ -20,7 +31,7 @@ import type { AppParts, Parts } from "./routes/parts.ts";
 
 export type { AppParts } from "./routes/parts.ts";
 
-type Env = { Variables: RequestIdVariables };
+type Env = { Variables: RecordVariables };
 
 const DEFAULTS = {
   caches: () => null,
@@ -28,6 +39,11 @@ const DEFAULTS = {
   pingInterval: 15_000,
   backlog: 1_024,
   bodyLimit: 8 * 1024 * 1024,
+  keys: null,
+  rates: { requests: 0, tokens: 0, streams: 0 },
+  origins: "*" as const,
+  log: () => {},
+  tracing: null,
   report: (error: unknown, id: string) => console.error(`[${id}]`, error),
 };
 
@@ -42,18 +58,18 @@ const DEFAULTS = {
  */
 export function createApp(given: AppParts): Hono<Env> {
   const metrics = new Metrics();
-  const model = measuredEach(given.model, metrics);
-  const parts: Parts = { ...DEFAULTS, ...given, model };
-  const app = new Hono<Env>();
-  app.use(requestId());
-  app.use(
-    "/v1/*",
-    cors({
-      origin: "*",
-      exposeHeaders: ["x-request-id", "retry-after"],
-      maxAge: 86_400,
+  const parts: Parts = {
+    drain: new Drain(),
+    ...DEFAULTS,
+    ...given,
+    model: wrappedEach(given.model, (model) => {
+      const observers = [measure(metrics), recordAnswers];
+      if (parts.tracing) observers.push(parts.tracing.observe);
+      return parts.drain.endable(observed(model, observers));
     }),
-  );
+  };
+  const app = new Hono<Env>();
+  protect(app, parts);
   app.route("/v1/chat/completions", chatCompletionRoutes(parts));
   app.route("/v1/models", modelRoutes(parts));
   app.route("/health", healthRoutes(parts));
@@ -67,13 +83,47 @@ export function createApp(given: AppParts): Hono<Env> {
     "/metrics",
     ...PAGE_PATHS,
   ]);
-  app.notFound((c) => answer(c, routeNotFound(c.req.method, c.req.path)));
+  app.notFound((c) => {
+    throw routeNotFound(c.req.method, c.req.path);
+  });
   app.onError((error, c) => {
     const known = toApiError(error);
     if (known.status === 500) parts.report(error, c.get("requestId"));
-    return answer(c, known);
+    return c.json(
+      known.body,
+      known.status as ContentfulStatusCode,
+      known.headers,
+    );
   });
   return app;
+}
+
+/** What holds for every request, whatever its route: the first refuses before the next is asked. */
+function protect(app: Hono<Env>, parts: Parts): void {
+  const { keys, rates } = parts;
+  app.use(requestId());
+  app.use(recordRequests());
+  app.use(logRequests(parts.log));
+  if (parts.tracing) app.use(parts.tracing.nameRequest);
+  app.use(securityHeaders());
+  app.use(
+    "/v1/*",
+    cors({
+      origin: parts.origins === "*" ? "*" : [...parts.origins],
+      exposeHeaders: ["x-request-id", "retry-after", ...RATE_HEADERS],
+      maxAge: 86_400,
+    }),
+  );
+  app.use(refuseWhileDraining(parts.drain));
+  app.use(limitHeaders());
+  if (keys) app.use(requireKey(keys, ["/health", ...PAGE_PATHS]));
+  if (rates.requests > 0 || rates.tokens > 0 || rates.streams > 0) {
+    // Without keys anyone may send any token: only addresses tell clients apart.
+    app.use(
+      "/v1/*",
+      limitRate(rates, (c) => keys ? clientOf(c).owner : remoteNetwork(c.env)),
+    );
+  }
 }
 
 /** Paths that exist get a 405, not a 404, for the methods they do not have. */
@@ -83,12 +133,4 @@ function allowOnly(app: Hono<Env>, allowed: string, paths: string[]): void {
       throw methodNotAllowed(c.req.method, { path: c.req.path, allowed });
     });
   }
-}
-
-function answer(c: Context<Env>, error: ApiError): Response {
-  return c.json(
-    error.body,
-    error.status as ContentfulStatusCode,
-    error.headers,
-  );
 }

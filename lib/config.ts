@@ -4,6 +4,9 @@
  * @module
  */
 import { z } from "zod";
+import { digestOf, isKey, KEY_LENGTH } from "./access/keys.ts";
+import { isOpen, type KeySources } from "./access/open_keys.ts";
+import type { RateLimits } from "./access/rate_limits.ts";
 import { BYTES_FORM, parseBytes } from "./byte_size.ts";
 import {
   type Eviction,
@@ -47,6 +50,18 @@ export interface Config {
   /** Bytes for the caches of conversations that are answered; they decide how many slots there are. */
   readonly memory: number;
   readonly limits: ServiceLimits;
+  /** Who may use the server; everybody, if there is neither a digest nor a file. */
+  readonly keys: KeySources;
+  /** What each client may ask for. */
+  readonly rates: RateLimits;
+  /** Origins whose pages may use the API, besides the server's own. */
+  readonly origins: "*" | readonly string[];
+  /** Whether each request is logged. */
+  readonly log: "json" | "off";
+  /** Whether Deno's OpenTelemetry is on. */
+  readonly tracing: boolean;
+  /** Milliseconds that answers have to end when the server is told to. */
+  readonly drain: number;
 }
 
 const MAX_ROWS = 1 << 20;
@@ -61,8 +76,16 @@ function bytes(standard: string) {
     .pipe(z.number(`must be ${BYTES_FORM}`));
 }
 
-function seconds(standard: number) {
-  return count(1, 86_400, standard).transform((value) => value * 1000);
+function seconds(standard: number, least = 1) {
+  return count(least, 86_400, standard).transform((value) => value * 1000);
+}
+
+function list() {
+  return z.string().transform((text) => text.split(",").map((s) => s.trim()));
+}
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text;
 }
 
 /** What each variable may be; the README's table says what it does. */
@@ -93,6 +116,28 @@ const SCHEMA = z.object({
   EVERSTREAM_QUEUE_SECONDS: seconds(30),
   EVERSTREAM_ANSWER_SECONDS: seconds(600),
   EVERSTREAM_MAX_TOKENS: count(1, 1 << 30, 4096),
+  EVERSTREAM_API_KEYS: list().refine((keys) => keys.every(isKey), {
+    message:
+      `must be keys with commas between them, each of at least ${KEY_LENGTH} letters, digits or ` +
+      "any of -._~+/; 'deno task key' makes one",
+  }).transform((keys) => keys.map(digestOf)).default([]),
+  EVERSTREAM_API_KEYS_FILE: z.string().min(1).optional(),
+  EVERSTREAM_LIMIT_REQUESTS: count(0, 1 << 30, 0),
+  EVERSTREAM_LIMIT_TOKENS: count(0, 1 << 30, 0),
+  EVERSTREAM_LIMIT_STREAMS: count(0, 1 << 30, 0),
+  EVERSTREAM_ORIGINS: z.union([
+    z.literal("*"),
+    z.literal("none").transform(() => []),
+    list().refine((origins) => origins.every(isOrigin)),
+  ], {
+    error:
+      'must be "*", "none", or origins as https://example.com with commas between them',
+  }).optional(),
+  EVERSTREAM_LOG: z.enum(["json", "off"]).default("json"),
+  EVERSTREAM_DRAIN: seconds(5, 0),
+  OTEL_DENO: z.string().default("").transform((text) =>
+    text === "true" || text === "1"
+  ),
 }).superRefine(({ EVERSTREAM_POLICY, EVERSTREAM_POLICIES }, context) => {
   if (EVERSTREAM_POLICIES.includes(EVERSTREAM_POLICY)) return;
   context.addIssue({
@@ -102,6 +147,9 @@ const SCHEMA = z.object({
       `must be one of EVERSTREAM_POLICIES (${EVERSTREAM_POLICIES}), and is ${EVERSTREAM_POLICY} here`,
   });
 });
+
+/** Variables whose values nobody may read in a log. */
+const SECRETS: ReadonlySet<string> = new Set(["EVERSTREAM_API_KEYS"]);
 
 /** Names of the variables that are read. */
 const VARIABLES: readonly string[] = Object.keys(SCHEMA.shape);
@@ -129,7 +177,8 @@ export function readConfig(environment: Environment = Deno.env): Config {
   if (!result.success) {
     const problems = result.error.issues.map((issue) => {
       const name = String(issue.path[0]);
-      return `${name}=${JSON.stringify(given[name])}: ${issue.message}`;
+      const value = SECRETS.has(name) ? "…" : JSON.stringify(given[name]);
+      return `${name}=${value}: ${issue.message}`;
     });
     throw new RangeError(
       `Cannot use the environment:\n  ${problems.join("\n  ")}`,
@@ -137,6 +186,10 @@ export function readConfig(environment: Environment = Deno.env): Config {
   }
   const values = result.data;
   const sinks = values.EVERSTREAM_SINKS;
+  const keys = {
+    digests: values.EVERSTREAM_API_KEYS,
+    file: values.EVERSTREAM_API_KEYS_FILE ?? null,
+  };
   return {
     hostname: values.HOST,
     port: values.PORT,
@@ -164,5 +217,15 @@ export function readConfig(environment: Environment = Deno.env): Config {
       swapBytes: values.EVERSTREAM_SWAP,
       sharedBytes: values.EVERSTREAM_SHARED,
     },
+    keys,
+    rates: {
+      requests: values.EVERSTREAM_LIMIT_REQUESTS,
+      tokens: values.EVERSTREAM_LIMIT_TOKENS,
+      streams: values.EVERSTREAM_LIMIT_STREAMS,
+    },
+    origins: values.EVERSTREAM_ORIGINS ?? (isOpen(keys) ? "*" : []),
+    log: values.EVERSTREAM_LOG,
+    tracing: values.OTEL_DENO,
+    drain: values.EVERSTREAM_DRAIN,
   };
 }

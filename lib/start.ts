@@ -1,28 +1,22 @@
 /**
  * The program behind `deno task start`: serves `main.ts` on HOST and PORT, and ends with status 1
- * and one clear line if it cannot. SIGUSR2 restarts the model.
+ * and one clear line if it cannot. {@linkcode obeySignals} says what signals do.
  *
  * @module
  */
+import { obeySignals } from "./ending/obey_signals.ts";
+
 try {
-  const { config, default: app, loaded, restart } = await import("../main.ts");
-  Deno.serve({
+  const { config, default: app, loaded, operation } = await import(
+    "../main.ts"
+  );
+  const server = Deno.serve({
     hostname: config.hostname,
     port: config.port,
-    onListen: ({ hostname, port }) =>
-      console.log(
-        `Listening on http://${
-          hostname.includes(":") ? `[${hostname}]` : hostname
-        }:${port}`,
-      ),
+    onListen: app.onListen,
   }, app.fetch);
-  if (Deno.build.os !== "windows") {
-    Deno.addSignalListener("SIGUSR2", () => {
-      console.log("SIGUSR2: restarting the model; requests that run fail.");
-      restart();
-    });
-  }
-  if (!await loaded) Deno.exit(1);
+  obeySignals(operation, server);
+  if (!await loaded && !operation.drain.draining) Deno.exit(1);
 } catch (error) {
   console.error(describe(error as Error));
   Deno.exit(1);

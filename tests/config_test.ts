@@ -1,4 +1,5 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { digestOf } from "../lib/access/keys.ts";
 import { readConfig } from "../lib/config.ts";
 
 const read = (variables: Record<string, string>) =>
@@ -104,4 +105,68 @@ Deno.test("the GPU with the most power is taken, and rows as it can, unless told
     gpu({ EVERSTREAM_GPU: "low-power", EVERSTREAM_GPU_ROWS: "f32" }),
     ["low-power", "f32"],
   );
+});
+
+Deno.test("keys are read as digests, and a wrong one is not repeated", () => {
+  const keys = (text: string) => read({ EVERSTREAM_API_KEYS: text }).keys;
+  assertEquals(keys("es-0123456789abc, es-other-0123456789"), {
+    digests: [digestOf("es-0123456789abc"), digestOf("es-other-0123456789")],
+    file: null,
+  });
+  assertEquals(read({}).keys, { digests: [], file: null });
+  assertEquals(read({ EVERSTREAM_API_KEYS_FILE: "/keys" }).keys.file, "/keys");
+  for (const bad of ["short", "es-0123456789abc,", "es-0123 456789abcdef"]) {
+    const error = assertThrows(() => keys(bad), RangeError, "deno task key");
+    assert(!error.message.includes(bad), error.message);
+  }
+});
+
+Deno.test("other origins are welcome without keys, and with them those that are named", () => {
+  const origins = (text: string, keys = "") =>
+    read({ EVERSTREAM_ORIGINS: text, EVERSTREAM_API_KEYS: keys }).origins;
+  const key = "es-0123456789abc";
+  assertEquals(origins(""), "*");
+  assertEquals(origins("", key), []);
+  assertEquals(read({ EVERSTREAM_API_KEYS_FILE: "/keys" }).origins, []);
+  assertEquals(origins("*", key), "*");
+  assertEquals(origins("none"), []);
+  assertEquals(origins("https://a.example, http://b.example:8080", key), [
+    "https://a.example",
+    "http://b.example:8080",
+  ]);
+  for (
+    const bad of ["a.example", "https://a.example/", "https://a.example,*"]
+  ) {
+    assertThrows(() => origins(bad), RangeError, "EVERSTREAM_ORIGINS=");
+  }
+});
+
+Deno.test("limits of clients, logs, spans and the end are what they are set to", () => {
+  const access = (variables: Record<string, string>) => {
+    const { rates, log, tracing, drain } = read(variables);
+    return { rates, log, tracing, drain };
+  };
+  assertEquals(access({}), {
+    rates: { requests: 0, tokens: 0, streams: 0 },
+    log: "json",
+    tracing: false,
+    drain: 5000,
+  });
+  const set = {
+    EVERSTREAM_LIMIT_REQUESTS: "1",
+    EVERSTREAM_LIMIT_TOKENS: "2",
+    EVERSTREAM_LIMIT_STREAMS: "3",
+    EVERSTREAM_LOG: "off",
+    EVERSTREAM_DRAIN: "0",
+    OTEL_DENO: "true",
+  };
+  assertEquals(access(set), {
+    rates: { requests: 1, tokens: 2, streams: 3 },
+    log: "off",
+    tracing: true,
+    drain: 0,
+  });
+  for (const name of Object.keys(set).filter((name) => name !== "OTEL_DENO")) {
+    assertThrows(() => read({ [name]: "-1" }), RangeError, `${name}="-1"`);
+  }
 });

@@ -1,13 +1,11 @@
-/** A chat model whose answers are observed as they come, without being changed. @module */
+/** What is counted of each answer. @module */
 import {
-  type ChatModel,
   type GenerationEvent,
   RequestError,
   UnavailableError,
 } from "../chat/chat_model.ts";
+import type { AnswerObserver, Observe } from "../observe/observed_model.ts";
 import type { AnswerMetrics, Failure, Metrics } from "./metrics.ts";
-
-type Events = AsyncGenerator<GenerationEvent, void, void>;
 
 /** How time is told. */
 export interface MeasureOptions {
@@ -15,74 +13,19 @@ export interface MeasureOptions {
   now?: () => number;
 }
 
-/** The same model, whose answers count in `metrics`. */
-export function measured(
-  model: ChatModel,
+/** Counts each answer in `metrics`, under the name of its model. */
+export function measure(
   metrics: Metrics,
   { now = () => performance.now() / 1000 }: MeasureOptions = {},
-): ChatModel {
-  const series = metrics.of(model.id);
-  return {
-    id: model.id,
-    created: model.created,
-    state: () => model.state(),
-    generate: (request) =>
-      observed(model.generate(request), () => new Observation(series, now)),
+): Observe {
+  return ({ id }) => {
+    const series = metrics.of(id);
+    return () => new Observation(series, now);
   };
-}
-
-/** The model that `current` gives, measured; each one once, however often it is asked for. */
-export function measuredEach(
-  current: () => ChatModel | null,
-  metrics: Metrics,
-): () => ChatModel | null {
-  const known = new WeakMap<ChatModel, ChatModel>();
-  return () => {
-    const model = current();
-    if (model === null) return null;
-    const before = known.get(model);
-    if (before) return before;
-    const now = measured(model, metrics);
-    known.set(model, now);
-    return now;
-  };
-}
-
-/** Passes everything through as it is: an `async *` would wait with `return()` for a pending step. */
-function observed(events: Events, begin: () => Observation): Events {
-  // A request counts from its first `next()` on: before, nothing runs.
-  let observation: Observation | null = null;
-  const generator: Events = {
-    next: async () => {
-      const current = observation ??= begin();
-      try {
-        const step = await events.next();
-        if (step.done) current.stopped();
-        else current.event(step.value);
-        return step;
-      } catch (error) {
-        current.failed(error);
-        throw error;
-      }
-    },
-    return: () => {
-      observation?.cancelled();
-      return events.return();
-    },
-    throw: (error) => {
-      observation?.cancelled();
-      return events.throw(error);
-    },
-    [Symbol.asyncIterator]: () => generator,
-    [Symbol.asyncDispose]: async () => {
-      await generator.return();
-    },
-  };
-  return generator;
 }
 
 /** One answer, from its request on. */
-class Observation {
+class Observation implements AnswerObserver {
   readonly #metrics: AnswerMetrics;
   readonly #now: () => number;
   readonly #began: number;

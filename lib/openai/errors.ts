@@ -10,7 +10,12 @@ import { RequestError, UnavailableError } from "../chat/chat_model.ts";
 export interface ErrorDetails {
   /** What was asked, what is the case, what to do. */
   message: string;
-  type: "invalid_request_error" | "server_error" | "overloaded";
+  type:
+    | "invalid_request_error"
+    | "server_error"
+    | "overloaded"
+    | "requests"
+    | "tokens";
   /** The parameter at fault, as `messages[0].role`. */
   param: string | null;
   code: string | null;
@@ -126,6 +131,24 @@ export function modelFailed(): ApiError {
     param: null,
     code: "model_failed",
   });
+}
+
+/** A 503 while the server ends. */
+export function serverStopping(): ApiError {
+  return new ApiError(503, {
+    message: "This server is stopping. Ask again in a moment.",
+    type: "server_error",
+    param: null,
+    code: "server_stopping",
+  }, { "retry-after": "1", connection: "close" });
+}
+
+/** A 431 for headers over a limit. */
+export function headersTooLarge(what: string, limit: string): ApiError {
+  return invalidRequest(
+    `The request's headers are too large: ${what}, the limit is ${limit}. Send fewer or shorter ones.`,
+    { status: 431, code: "headers_too_large" },
+  );
 }
 
 /** What a client is told of any thrown value: of an unexpected one, nothing but that it happened. */

@@ -13,8 +13,35 @@ export function clientOf(c: Context): Client {
   return { owner, id: owner || remoteAddress(c.env) };
 }
 
+/**
+ * The address of a client, or of the network that is its own: of IPv6, each has 2^64 addresses.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { networkOf } from "./client.ts";
+ * assertEquals(networkOf("192.0.2.7"), "192.0.2.7");
+ * assertEquals(networkOf("2001:db8::1:2:3:4"), "2001:db8:0:0");
+ * assertEquals(networkOf("::ffff:192.0.2.7"), "192.0.2.7");
+ * ```
+ */
+export function networkOf(address: string): string {
+  if (!address.includes(":")) return address;
+  if (address.includes(".")) return address.slice(address.lastIndexOf(":") + 1);
+  const [before = "", after] = address.split("::");
+  const head = before === "" ? [] : before.split(":");
+  const tail = after ? after.split(":") : [];
+  const zeros = Array(Math.max(0, 8 - head.length - tail.length)).fill("0");
+  return [...head, ...zeros, ...tail].slice(0, 4).join(":");
+}
+
+/** The network of a request's client, `""` where it is not known. */
+export function remoteNetwork(info?: Partial<Deno.ServeHandlerInfo>): string {
+  return networkOf(remoteAddress(info));
+}
+
 /** The token of RFC 6750's scheme, whose name may be in any case. */
-function bearerToken(authorization = ""): string {
+export function bearerToken(authorization = ""): string {
   return /^bearer +(\S+) *$/i.exec(authorization)?.[1] ?? "";
 }
 

@@ -5,6 +5,7 @@
  * @module
  */
 import type { FrameWriter } from "../openai/chat_completion.ts";
+import { currentRecord } from "../observe/request_record.ts";
 import { toApiError } from "../openai/errors.ts";
 import type { Turn } from "./turn.ts";
 
@@ -23,10 +24,12 @@ export function eventStream(
   { frames, pingInterval, report }: EventStreamOptions,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder();
+  const record = currentRecord();
 
   function failure(error: unknown): string {
     const known = toApiError(error);
     if (known.status === 500) report(error);
+    record?.failed(known);
     turn.close();
     return frames.error(known.body);
   }

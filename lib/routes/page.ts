@@ -1,6 +1,5 @@
 /** `GET /`: the chat page and its files, which are part of the program. @module */
 import { Hono } from "hono";
-import { secureHeaders } from "hono/secure-headers";
 import script from "../web/app.js" with { type: "text" };
 import icon from "../web/icon.svg" with { type: "text" };
 import page from "../web/index.html" with { type: "text" };
@@ -24,29 +23,11 @@ export const PAGE_PATHS: readonly string[] = Object.keys(FILES);
 export function pageRoutes(): Hono {
   const app = new Hono();
   for (const [path, { type, text }] of Object.entries(FILES)) {
-    app.get(path, protect(), (c) =>
+    app.get(path, (c) =>
       c.body(text, 200, {
         "content-type": `${type}; charset=utf-8`,
         "cache-control": "no-cache",
       }));
   }
   return app;
-}
-
-function protect() {
-  return secureHeaders({
-    contentSecurityPolicy: {
-      defaultSrc: ["'none'"],
-      scriptSrc: ["'self'"],
-      styleSrc: ["'self'"],
-      imgSrc: ["'self'"],
-      connectSrc: ["'self'"],
-      baseUri: ["'none'"],
-      formAction: ["'none'"],
-      frameAncestors: ["'none'"],
-    },
-    xFrameOptions: "DENY",
-    // Whether this host is https only is for its proxy to say.
-    strictTransportSecurity: false,
-  });
 }

@@ -1,5 +1,10 @@
 /** What the routes are made of, and the two questions that each asks of it. @module */
 import type { ChatModel } from "../chat/chat_model.ts";
+import type { KeyRing } from "../access/keys.ts";
+import type { RateLimits } from "../access/rate_limits.ts";
+import type { Drain } from "../ending/drain.ts";
+import type { RequestLine } from "../observe/log_requests.ts";
+import type { Tracing } from "../observe/tracing.ts";
 import type { CacheSetup } from "../plan/cache_setup.ts";
 import { modelFailed, modelLoading, modelNotFound } from "../openai/errors.ts";
 
@@ -22,6 +27,18 @@ export interface AppParts {
   bodyLimit?: number;
   /** Told of every unexpected error. Default: writes it to stderr. */
   report?: (error: unknown, requestId: string) => void;
+  /** The API keys that are admitted; `null`, the default, admits everybody. */
+  keys?: Pick<KeyRing, "admits"> | null;
+  /** What each key, or each address where there are no keys, may ask for. Default: no limits. */
+  rates?: RateLimits;
+  /** Origins whose pages may use the API, besides our own. Default: `"*"`, all. */
+  origins?: "*" | readonly string[];
+  /** Takes the line of each request when it has ended. Default: drops it. */
+  log?: (line: RequestLine) => void;
+  /** OpenTelemetry's spans. Default: `null`, none. */
+  tracing?: Tracing | null;
+  /** Knows what is under way, and ends it. */
+  drain?: Drain;
 }
 
 /** {@linkcode AppParts} with every default filled in. */

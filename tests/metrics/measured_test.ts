@@ -7,8 +7,9 @@ import {
   UnavailableError,
 } from "../../lib/chat/chat_model.ts";
 import { exposition } from "../../lib/metrics/exposition.ts";
-import { measured, measuredEach } from "../../lib/metrics/measured.ts";
+import { measure } from "../../lib/metrics/measured.ts";
 import { Metrics } from "../../lib/metrics/metrics.ts";
+import { observed, wrappedEach } from "../../lib/observe/observed_model.ts";
 import { ScriptedModel } from "../scripted_model.ts";
 import { parseExposition, valueOf } from "./parse_exposition.ts";
 
@@ -63,7 +64,7 @@ function bench(play: Play) {
     generate: () => cancellable(play),
     state: () => new ScriptedModel().state(),
   };
-  const model = measured(inner, metrics, { now: () => clock.now });
+  const model = observed(inner, [measure(metrics, { now: () => clock.now })]);
   return {
     clock,
     model,
@@ -90,7 +91,7 @@ function bench(play: Play) {
 
 Deno.test("measured: everything is there from zero on, under the model's name", () => {
   const metrics = new Metrics();
-  measured(new ScriptedModel({ id: 'a "b"\\\n' }), metrics);
+  observed(new ScriptedModel({ id: 'a "b"\\\n' }), [measure(metrics)]);
   const parsed = parseExposition(exposition(metrics.families));
   assertEquals([...parsed.keys()], [
     "everstream:prompt_tokens_total",
@@ -256,7 +257,7 @@ Deno.test("measured: an answer without an end is an error", async () => {
 Deno.test("measured: each model once, and its successor anew", () => {
   const models = [new ScriptedModel(), new ScriptedModel()];
   let current: ChatModel | null = null;
-  const get = measuredEach(() => current, new Metrics());
+  const get = wrappedEach(() => current, (model) => observed(model, []));
   assertEquals(get(), null);
   current = models[0]!;
   const first = get();

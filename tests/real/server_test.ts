@@ -52,8 +52,8 @@ async function withServer(
     await use(url);
   } finally {
     server.kill();
-    await server.status;
   }
+  assertEquals((await server.status).code, 0);
   return (await printed).join("\n");
 }
 

@@ -25,7 +25,12 @@ Deno.test({
     const server = new Deno.Command(Deno.execPath(), {
       args: ["task", "--quiet", "start"],
       cwd: new URL("../../", import.meta.url),
-      env: { NO_COLOR: "1", EVERSTREAM_ENGINE: "native", PORT: `${port}` },
+      env: {
+        NO_COLOR: "1",
+        EVERSTREAM_ENGINE: "native",
+        EVERSTREAM_LOG: "off",
+        PORT: `${port}`,
+      },
       stdout: "piped",
       stderr: "piped",
     }).spawn();
@@ -43,7 +48,7 @@ Deno.test({
     const lines = printed.trim().split("\n");
     assertEquals(
       lines.map((line) => line.split(" ")[0]),
-      ["Listening", "Model", "SIGUSR2:", "Model"],
+      ["Listening", "Model", "SIGUSR2:", "Model", "SIGTERM:"],
       printed,
     );
   },
