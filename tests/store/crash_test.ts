@@ -24,7 +24,7 @@ async function writeAndKill(
     args: ["run", "--no-check", "--allow-all", WRITER, directory],
     stdout: "piped",
   }).spawn();
-  let timer: number | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const kill = () => {
     timer ??= setTimeout(() => writer.kill("SIGKILL"), milliseconds);
   };
