@@ -74,7 +74,7 @@ export class Snapshots {
         sha256,
         turn,
       );
-      if (changes === 0) await this.#blobs.remove(`${turn}`);
+      // Deleted meanwhile: the deletion's own sweep comes next, and removes the bytes.
       return changes > 0;
     });
   }

@@ -1,7 +1,7 @@
 /** What the tests of the store share: short ways to take turns. @module */
 import { assert, assertEquals } from "@std/assert";
 import { join } from "node:path";
-import type { Item, Position } from "../../lib/store/records.ts";
+import type { Item, Position, StreamEvent } from "../../lib/store/records.ts";
 import {
   openStore,
   type Store,
@@ -12,6 +12,12 @@ import type { TurnRequest } from "../../lib/store/turns.ts";
 
 export const OWNER = "ada";
 export const SETUP = { model: "5a3c", policy: { name: "sink-window" } };
+/** The conversation that every test of the contract has. */
+export const CONV = { continues: { conversation: "conv" } };
+/** All of a list. */
+export const ALL = { limit: 1000, order: "asc" } as const;
+/** The `eventLength` of the contract's stores. */
+export const EVENT_LENGTH = 400;
 export const KEY = { model: "5a3c", policy: "sink-window", precision: "f16" };
 
 /** Where a test's stores are: in memory, or in a directory that is removed at the end. */
@@ -84,6 +90,26 @@ export function tokensOf(id: string): Uint32Array<ArrayBuffer> {
   return Uint32Array.from(id, (letter) => letter.charCodeAt(0) + (1 << 20));
 }
 
+/** A request that goes on from a response. */
+export function after(response: string): { continues: { response: string } } {
+  return { continues: { response } };
+}
+
+/** An event whose text is its number. */
+export function event(sequence_number: number): StreamEvent {
+  return { type: "delta", sequence_number, delta: `d${sequence_number}\n` };
+}
+
+/** Reads events, all made by {@linkcode event}, to their end; gives their numbers. */
+export async function numbers(
+  events: AsyncIterable<StreamEvent> | null,
+): Promise<number[]> {
+  assert(events);
+  const read = await Array.fromAsync(events);
+  for (const one of read) assertEquals(one, event(one.sequence_number));
+  return read.map(({ sequence_number }) => sequence_number);
+}
+
 /** Takes a whole turn. */
 export function take(
   store: Store,
@@ -107,10 +133,8 @@ export function logOf(store: Store, turn: number): string[] {
 
 /** The ids of a conversation's items; `null` if there is no such conversation. */
 export function itemsOf(store: Store, conversation: string): string[] | null {
-  const page = { limit: 1000, order: "asc" } as const;
-  return store.items.list(OWNER, conversation, page)?.data.map(({ id }) =>
-    id
-  ) ?? null;
+  return store.items.list(OWNER, conversation, ALL)?.data.map(({ id }) => id) ??
+    null;
 }
 
 /** A cache of so many bytes, each `value`. */

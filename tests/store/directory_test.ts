@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import {
   begin,
   cache,
+  CONV,
   item,
   itemsOf,
   KEY,
@@ -17,8 +18,6 @@ import {
 import { storeContract } from "./contract.ts";
 
 storeContract("in a directory", temporaryDirectory);
-
-const CONV = { continues: { conversation: "conv" } };
 
 Deno.test("store in a directory is the same after it was closed and opened", async () => {
   await using place = await temporaryDirectory();
@@ -163,4 +162,21 @@ Deno.test("store in a directory removes at its opening what a crash left of snap
   assertEquals(left.map(({ name }) => name), [`${two.turn}`]);
   assertEquals(await snapshotsOf(after, [one, two]), [two.turn]);
   await after.close();
+});
+
+Deno.test("store in a directory leaves no snapshot of a conversation deleted while it was written", async () => {
+  await using place = await temporaryDirectory();
+  const store = await place.open({ snapshotBytes: 1 << 24 });
+  for (const milliseconds of [0, 0, 1, 2, 4, 8]) {
+    store.conversations.create(OWNER, { id: "conv", metadata: {} });
+    const { turn } = take(store, crypto.randomUUID(), CONV);
+    const saving = store.snapshots.save(OWNER, turn, cache(1 << 23));
+    await new Promise((resolve) => setTimeout(resolve, milliseconds));
+    await store.conversations.delete(OWNER, "conv");
+    await saving;
+    const left = Deno.readDirSync(join(place.directory, "snapshots"));
+    assertEquals([...left], []);
+    assertEquals(store.snapshots.bytes, 0);
+  }
+  await store.close();
 });

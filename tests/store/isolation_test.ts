@@ -1,6 +1,7 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { openStore, type Store } from "../../lib/store/store.ts";
 import {
+  ALL,
   begin,
   cache,
   item,
@@ -11,7 +12,6 @@ import {
   take,
 } from "./_turns.ts";
 
-const ALL = { limit: 100, order: "asc" } as const;
 const REQUEST = { body: { id: "new", status: "queued" }, input: [] };
 const ONCE = { key: "k", fingerprint: "f" };
 
