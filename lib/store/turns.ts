@@ -1,0 +1,239 @@
+/**
+ * Turns: how threads grow. A turn goes on from the end of a conversation, from a response, or from
+ * nothing; of each thread at most one is under way.
+ *
+ * @module
+ */
+import { sha256OfText } from "../models/sha256.ts";
+import { pendingItems } from "./items.ts";
+import type { Parts } from "./parts.ts";
+import { headOf, positionOf, threadOf } from "./positions.ts";
+import type { Item, Log, ResponseBody, Setup } from "./records.ts";
+import { type Start, Turn } from "./turn.ts";
+
+/** What a turn is asked for with. */
+export interface TurnRequest {
+  /** The response as it is now: in progress, with an id that is new. */
+  readonly body: ResponseBody;
+  readonly input: readonly Item[];
+  /** The conversation or the previous response that it goes on from; `null`: neither. */
+  readonly continues:
+    | { readonly conversation: string }
+    | { readonly response: string }
+    | null;
+  /** For a request that must not be done twice: the client's key, and a digest of what it asks. */
+  readonly once?: { readonly key: string; readonly fingerprint: string };
+}
+
+/** A turn that has begun, or why none has. */
+export type Begun =
+  | { readonly outcome: "begun"; readonly turn: Turn }
+  /** The conversation has a turn under way, or the previous response is. */
+  | { readonly outcome: "busy" }
+  /** There is nothing of that name that could be continued. */
+  | { readonly outcome: "missing" }
+  /** The same request was made before: this response is what it has come to, or comes to. */
+  | { readonly outcome: "repeated"; readonly response: string }
+  /** Another request was made with the same key. */
+  | { readonly outcome: "key-reused" };
+
+/** Milliseconds for which requests are told from their retries, and events can be read again. */
+export const KEPT_MS = 24 * 3600 * 1000;
+
+const INTERRUPTED = JSON.stringify({
+  code: "server_error",
+  message: "The server stopped before the response was complete: ask again",
+});
+
+/** All turns, those under way and those in logs. */
+export class Turns {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Begins a turn, and its response.
+   *
+   * From the latest response of a chain it goes on in place; from an older one, from one that
+   * another turn goes on from already, or from one of a conversation, it branches.
+   */
+  begin(owner: string, request: TurnRequest): Begun {
+    const { db, underWay, now } = this.#parts;
+    this.#forgetOld();
+    const { body, input, continues, once } = request;
+    const key = once ? sha256OfText(once.key) : null;
+    const earlier = key === null ? null : this.#request(owner, key);
+    if (earlier) {
+      return earlier.fingerprint === once!.fingerprint
+        ? { outcome: "repeated", response: earlier.response }
+        : { outcome: "key-reused" };
+    }
+    const start = this.#start(owner, continues);
+    if (typeof start === "string") return { outcome: start };
+    const turn = new Turn(this.#parts, {
+      owner,
+      response: body.id,
+      input,
+      start,
+    });
+    db.transaction(() => {
+      db.run(
+        "INSERT INTO responses (owner, id, thread, body, input) VALUES (?, ?, ?, ?, ?)",
+        owner,
+        body.id,
+        start.conversation,
+        JSON.stringify(body),
+        JSON.stringify(input),
+      );
+      if (!once) return;
+      db.run(
+        "INSERT INTO requests (owner, key, fingerprint, response, at) VALUES (?, ?, ?, ?, ?)",
+        owner,
+        key,
+        once.fingerprint,
+        body.id,
+        now(),
+      );
+    });
+    underWay.add(turn);
+    return { outcome: "begun", turn };
+  }
+
+  /**
+   * The token log of a thread up to the end of `turn`; `null` if there is no such turn.
+   *
+   * @param after leaves out the turns up to this one, which a snapshot holds
+   */
+  log(owner: string, turn: number, after = 0): Log | null {
+    const { db } = this.#parts;
+    const position = positionOf(db, owner, turn);
+    if (!position) return null;
+    const { thread } = position;
+    const turns = db.all<{ tokens: Uint8Array; boundaries: string }>(
+      `SELECT tokens, boundaries FROM turns
+       WHERE thread = ? AND id > ? AND id <= ? ORDER BY id`,
+      thread,
+      after,
+      turn,
+    );
+    return {
+      setup: this.#setup(thread)!,
+      turns: turns.map(({ tokens, boundaries }) => ({
+        tokens: new Uint32Array(tokens.slice().buffer),
+        boundaries: JSON.parse(boundaries),
+      })),
+    };
+  }
+
+  /** Ends, as failed, the responses that were in progress when the process before this one ended. */
+  failInterrupted(): void {
+    const { db, now } = this.#parts;
+    db.transaction(() => {
+      db.run(
+        `DELETE FROM requests WHERE (owner, response) IN
+           (SELECT owner, id FROM responses WHERE ended_at IS NULL)`,
+      );
+      db.run(
+        `UPDATE responses SET ended_at = ?,
+           body = json_set(body, '$.status', 'failed', '$.error', json(?))
+         WHERE ended_at IS NULL`,
+        now(),
+        INTERRUPTED,
+      );
+    });
+  }
+
+  #start(
+    owner: string,
+    continues: TurnRequest["continues"],
+  ): Start | "missing" | "busy" {
+    if (continues === null) return NOTHING;
+    return "conversation" in continues
+      ? this.#startOfConversation(owner, continues.conversation)
+      : this.#startOfResponse(owner, continues.response);
+  }
+
+  #startOfConversation(
+    owner: string,
+    conversation: string,
+  ): Start | "missing" | "busy" {
+    const { db, underWay } = this.#parts;
+    const thread = threadOf(db, owner, conversation);
+    if (thread === null) return "missing";
+    if (underWay.busy(thread)) return "busy";
+    return {
+      thread,
+      conversation: thread,
+      base: headOf(db, thread),
+      previous: null,
+      setup: this.#setup(thread),
+      pending: pendingItems(db, thread),
+    };
+  }
+
+  #startOfResponse(
+    owner: string,
+    previous: string,
+  ): Start | "missing" | "busy" {
+    const { db, underWay } = this.#parts;
+    if (underWay.of(owner, previous)) return "busy";
+    const row = db.get<{ turn: number; conversation: string | null }>(
+      `SELECT turn, conversation FROM responses JOIN threads ON threads.id = thread
+       WHERE responses.owner = ? AND responses.id = ? AND turn IS NOT NULL`,
+      owner,
+      previous,
+    );
+    if (!row) return "missing";
+    const base = positionOf(db, owner, row.turn)!;
+    const { thread } = base;
+    const inPlace = row.conversation === null && !underWay.busy(thread) &&
+      headOf(db, thread)!.turn === base.turn;
+    return {
+      ...NOTHING,
+      thread: inPlace ? thread : null,
+      base,
+      previous,
+      setup: this.#setup(thread),
+    };
+  }
+
+  #setup(thread: number): Setup | null {
+    const { setup } = this.#parts.db.get<{ setup: string | null }>(
+      "SELECT setup FROM threads WHERE id = ?",
+      thread,
+    )!;
+    return setup === null ? null : JSON.parse(setup);
+  }
+
+  #request(
+    owner: string,
+    key: string,
+  ): { fingerprint: string; response: string } | null {
+    return this.#parts.db.get(
+      "SELECT fingerprint, response FROM requests WHERE owner = ? AND key = ?",
+      owner,
+      key,
+    );
+  }
+
+  #forgetOld(): void {
+    const { db, now } = this.#parts;
+    const before = now() - KEPT_MS;
+    db.run("DELETE FROM requests WHERE at < ?", before);
+    db.run(
+      "UPDATE responses SET events = NULL WHERE events IS NOT NULL AND ended_at < ?",
+      before,
+    );
+  }
+}
+
+const NOTHING: Start = {
+  thread: null,
+  conversation: null,
+  base: null,
+  previous: null,
+  setup: null,
+  pending: [],
+};

@@ -1,0 +1,4 @@
+import { memory } from "./_turns.ts";
+import { storeContract } from "./contract.ts";
+
+storeContract("in memory", memory);
