@@ -5,6 +5,7 @@ import {
   layerCaches,
   slotLayout,
 } from "../cache/layout.ts";
+import type { CacheFormat } from "../cache/cache_format.ts";
 import type { GpuPreference } from "../engine/adapter.ts";
 import type { Engine, EngineName, EngineSession } from "../engine/engine.ts";
 import { Gpu } from "../engine/gpu.ts";
@@ -17,6 +18,7 @@ import {
   GroupedQueryAttention,
   type RingShape,
 } from "../graph/attention/grouped_query.ts";
+import { rowFormats } from "../graph/attention/row_formats.ts";
 import {
   type DecoderGraph,
   type DecoderPlan,
@@ -49,6 +51,8 @@ export interface DecoderRoom {
   readonly window: number;
   /** How many slots, or the bytes that decide it. */
   readonly slots: number | { readonly memory: number };
+  /** How caches are kept; by default in the engine's own precision. */
+  readonly format?: CacheFormat;
 }
 
 /** How engines are set up. */
@@ -121,11 +125,13 @@ export async function openHostModel(
 async function openHostDecoder(
   engine: Engine,
   source: ModelSource,
-  { sinks, window, slots }: DecoderRoom,
+  { sinks, window, slots, format }: DecoderRoom,
   { threads }: EngineOptions,
 ): Promise<Decoder> {
   const blocks = blockCount(window);
-  const model = await openHostModel(engine, source, { blocks, threads });
+  const formats = rowFormats(format?.kvBits ?? 32);
+  const rings = { blocks, formats, threads };
+  const model = await openHostModel(engine, source, rings);
   const { tailRows } = model.plan.attention;
   const layout = slotLayout(sinks, window, { tailRows });
   return new HostDecoder(model, {

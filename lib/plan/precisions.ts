@@ -15,7 +15,8 @@ import type { EngineName } from "../engine/engine.ts";
 import { FusedGroupedQueryAttention } from "../graph/attention/fused_grouped_query.ts";
 import { GroupedQueryAttention } from "../graph/attention/grouped_query.ts";
 import type { AttentionShape } from "../graph/decoder_shape.ts";
-import { type KvBits, rowFormats } from "../graph/attention/row_formats.ts";
+import type { KvBits } from "../cache/cache_format.ts";
+import { rowFormats } from "../graph/attention/row_formats.ts";
 import type { Element } from "../../kernels/element.ts";
 import type { LayerGroup } from "./policies.ts";
 
