@@ -66,6 +66,8 @@ export interface Decoder {
   open(slot: number, policy: SinkWindow): void;
   /** Tokens appended to a slot so far. */
   seen(slot: number): number;
+  /** Which layers of a slot keep fewer tokens than its policy's capacity, ascending; most decoders have none. */
+  lazyLayers(slot: number): readonly number[];
   /**
    * Forgets all but the first `count` tokens of a slot.
    *

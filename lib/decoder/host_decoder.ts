@@ -127,6 +127,10 @@ export class HostDecoder implements Decoder {
     return this.#book.at(slot)?.seen ?? 0;
   }
 
+  lazyLayers(): readonly number[] {
+    return [];
+  }
+
   rewind(slot: number, count: number): void {
     this.#book.rewind(slot, count);
   }

@@ -120,6 +120,10 @@ export class RecomputingDecoder implements Decoder {
       : this.#decoder.seen(slot);
   }
 
+  lazyLayers(slot: number): readonly number[] {
+    return this.#decoder.lazyLayers(slot);
+  }
+
   rewind(slot: number, count: number): void {
     const conversation = this.#conversations.get(slot);
     if (!conversation) return this.#decoder.rewind(slot, count);

@@ -6,6 +6,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
+import { KV_BITS } from "../cache/cache_format.ts";
 import {
   EVICTIONS,
   POLICY_NAMES,
@@ -85,6 +86,7 @@ const obeyed = {
     sinks: integer(0, "an integer of 0 or more"),
     window: integer(1, "a positive integer"),
     evict: z.enum(EVICTIONS, `one of ${EVICTIONS.join(", ")}`).nullish(),
+    kv_bits: z.literal(KV_BITS, `one of ${KV_BITS.join(", ")}`).nullish(),
   }, 'an object, as {"policy": "sink-window", "sinks": 4, "window": 1020}')
     .nullish(),
   n: z.literal(1, "1: this server gives one answer to a request").nullish(),
@@ -211,6 +213,7 @@ function toPolicy(
     sinks: wire.sinks ?? undefined,
     window: wire.window ?? undefined,
     evict: wire.evict ?? undefined,
+    kvBits: wire.kv_bits ?? undefined,
   };
 }
 

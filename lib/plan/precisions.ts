@@ -24,6 +24,8 @@ import type { LayerGroup } from "./policies.ts";
 export interface Precision {
   /** What a row's elements are. */
   readonly name: string;
+  /** Bits of each. */
+  readonly kvBits: KvBits;
   readonly engines: readonly EngineName[];
   /**
    * Bytes of some layers of one conversation's cache, of `slots` side by side.
@@ -41,6 +43,7 @@ export function hostRows(
   const formats = rowFormats(bits);
   return {
     name: formats.name,
+    kvBits: bits,
     engines,
     groupBytes(shape, { layers, sinks, window }) {
       const blocks = blockCount(window);
@@ -59,6 +62,7 @@ export function gpuRows(element: Element): Precision {
   const floats = element === "f16" ? "float16" : "float32";
   return {
     name: element,
+    kvBits: element === "f16" ? 16 : 32,
     engines: ["webgpu"],
     groupBytes(shape, { layers, sinks, window }, slots) {
       const tensors = new FusedGroupedQueryAttention(shape, floats).tensors();

@@ -8,6 +8,7 @@
 import type { Decoder, TokenChunk } from "../decoder/decoder.ts";
 import type { Sample, Sampler } from "../sampling/mod.ts";
 import { ChunkBudget } from "./chunk_budget.ts";
+import { ComputeTurns } from "./compute_turns.ts";
 import { eventLoop } from "./event_loop.ts";
 
 /** Of so many chunks one is of the prompt that came first. */
@@ -48,6 +49,7 @@ export interface PrefillOptions {
 /** Runs steps and prompts in turns. */
 export class Scheduler {
   readonly #decoder: Decoder;
+  readonly #turns: ComputeTurns;
   readonly #now: () => number;
   readonly #budget = new ChunkBudget();
   #steps: Step[] = [];
@@ -56,9 +58,19 @@ export class Scheduler {
   #turn = 0;
   #running = false;
 
-  /** @param now milliseconds, for what steps and chunks take */
-  constructor(decoder: Decoder, now: () => number = () => performance.now()) {
+  /**
+   * @param options.turns shared with all that compute on the same cores
+   * @param options.now milliseconds, for what steps and chunks take
+   */
+  constructor(
+    decoder: Decoder,
+    { turns = new ComputeTurns(), now = () => performance.now() }: {
+      turns?: ComputeTurns;
+      now?: () => number;
+    } = {},
+  ) {
     this.#decoder = decoder;
+    this.#turns = turns;
     this.#now = now;
   }
 
@@ -146,7 +158,6 @@ export class Scheduler {
   }
 
   async #runSteps(steps: readonly Step[]): Promise<void> {
-    const begun = this.#now();
     for (const step of steps) step.running = true;
     const chunks = steps.map(({ slot, token, sampler }) => ({
       slot,
@@ -154,9 +165,11 @@ export class Scheduler {
       sampler,
     }));
     try {
-      const samples = await this.#decoder.sample(chunks);
-      for (const [i, { done }] of steps.entries()) settle(done, samples[i]!);
-      this.#budget.stepTook(this.#now() - begun);
+      const { given, took } = await this.#compute(() =>
+        this.#decoder.sample(chunks)
+      );
+      for (const [i, { done }] of steps.entries()) settle(done, given[i]!);
+      this.#budget.stepTook(took);
     } catch (error) {
       if (steps.length === 1) return steps[0]!.done.reject(error);
       // Nothing was appended: whoever is not to blame goes on.
@@ -196,9 +209,11 @@ export class Scheduler {
         starts: starts.filter((start) => start >= appended && start < end)
           .map((start) => start - appended),
       };
-      const begun = this.#now();
-      const sample = await this.#append(chunk, last ? prompt.sampler : null);
-      this.#budget.chunkTook(end - appended, this.#now() - begun);
+      const sampler = last ? prompt.sampler : null;
+      const { given: sample, took } = await this.#compute(() =>
+        this.#append(chunk, sampler)
+      );
+      this.#budget.chunkTook(end - appended, took);
       prompt.appended = end;
       prompt.onChunk(prompt.appended);
       prompt.running = false;
@@ -210,6 +225,17 @@ export class Scheduler {
       leave();
       done.reject(error);
     }
+  }
+
+  /** Runs the decoder in its turn; says how many milliseconds that took, without the wait for it. */
+  async #compute<Given>(
+    run: () => Promise<Given>,
+  ): Promise<{ given: Given; took: number }> {
+    return await this.#turns.take(async () => {
+      const begun = this.#now();
+      const given = await run();
+      return { given, took: this.#now() - begun };
+    });
   }
 
   /** Appends tokens of a prompt; with a sampler, gives the token that follows. */

@@ -82,6 +82,10 @@ export class RecordingDecoder implements Decoder {
     return this.#seen[slot]!;
   }
 
+  lazyLayers(): readonly number[] {
+    return [];
+  }
+
   rewind(slot: number, count: number): void {
     this.#seen[slot] = count;
   }

@@ -4,7 +4,6 @@ import {
   RequestError,
   UnavailableError,
 } from "../../lib/chat/chat_model.ts";
-import type { Decoder } from "../../lib/decoder/decoder.ts";
 import { RecomputingDecoder } from "../../lib/decoder/recomputing_decoder.ts";
 import { attendedPositions } from "../reference/decoder_reference.ts";
 import {
@@ -299,8 +298,7 @@ Deno.test("a window that is recomputed answers as any other, from its last token
   const scripted = new ScriptedDecoder({ chunk: 8 });
   const decoder = new RecomputingDecoder(scripted);
   const policies = { ...POLICIES, allowed: ["window-recompute"] } as const;
-  // It asks of it what every decoder has.
-  const service = openService(decoder as Decoder as ScriptedDecoder, {
+  const service = openService(decoder, {
     window: 40,
     policies,
     swapBytes: 1e6,

@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { POLICY_NAMES } from "../../lib/cache/policy.ts";
 import type { SinkWindow } from "../../lib/cache/sink_window.ts";
+import type { ModelCache } from "../../lib/chat/cache_lane.ts";
 import {
   type ChatParts,
   ChatService,
@@ -49,7 +50,7 @@ export class ScriptedDecoder implements Decoder {
   readonly chunk: number;
   readonly room: { sinks: number; window: number };
   readonly slotBytes = 1000;
-  readonly tokenBytes = 10;
+  readonly tokenBytes: number;
   readonly gpuBytes = null;
   /** Each slot's tokens, those evicted too. */
   readonly tokens: number[][];
@@ -63,6 +64,8 @@ export class ScriptedDecoder implements Decoder {
   readonly rewound: number[] = [];
   readonly saved: number[] = [];
   readonly restored: number[] = [];
+  /** Layers that it says are lazy. */
+  lazy: readonly number[] = [];
   answer: number[] = TOKENIZER.encode("hello");
   /** Runs before the next failure. */
   failAfter = Infinity;
@@ -76,10 +79,12 @@ export class ScriptedDecoder implements Decoder {
       slots?: number;
       chunk?: number;
       room?: { sinks: number; window: number };
+      tokenBytes?: number;
     } = {},
   ) {
     this.slots = of.slots ?? 1;
     this.chunk = of.chunk ?? 8;
+    this.tokenBytes = of.tokenBytes ?? 10;
     this.room = of.room ?? { sinks: 64, window: 4096 };
     this.tokens = Array.from({ length: this.slots }, () => []);
     this.starts = this.tokens.map(() => []);
@@ -103,6 +108,10 @@ export class ScriptedDecoder implements Decoder {
 
   seen(slot: number): number {
     return this.tokens[slot]!.length;
+  }
+
+  lazyLayers(): readonly number[] {
+    return this.lazy;
   }
 
   rewind(slot: number, count: number): void {
@@ -222,9 +231,9 @@ function textOf(tokens: readonly number[]): string {
   return canonical;
 }
 
-/** A service on a scripted decoder. */
+/** A service on a scripted decoder, or on several for different kinds of caches. */
 export function openService(
-  decoder: ScriptedDecoder,
+  decoders: Decoder | readonly ModelCache[],
   parts:
     & Partial<Pick<ChatParts, "sinks" | "window" | "policies">>
     & Partial<
@@ -234,7 +243,9 @@ export function openService(
   const { sinks = 4, window = 2048, policies, ...limits } = parts;
   return new ChatService({
     id: "scripted",
-    decoder,
+    caches: "slots" in decoders
+      ? [{ format: { kvBits: 32, layered: false }, decoder: decoders }]
+      : decoders,
     tokenizer: TOKENIZER,
     template: TEMPLATE,
     sinks,

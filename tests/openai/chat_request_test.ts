@@ -45,7 +45,13 @@ Deno.test("every obeyed parameter reaches the model", () => {
     logit_bias: { "5": -100, "0": 1.5 },
     seed: -3,
     logprobs: true,
-    everstream: { policy: "window", sinks: null, window: 9, evict: "turn" },
+    everstream: {
+      policy: "window",
+      sinks: null,
+      window: 9,
+      evict: "turn",
+      kv_bits: 8,
+    },
     top_logprobs: 2,
     n: 1,
   });
@@ -79,6 +85,7 @@ Deno.test("every obeyed parameter reaches the model", () => {
         sinks: undefined,
         window: 9,
         evict: "turn",
+        kvBits: 8,
       },
     },
   });

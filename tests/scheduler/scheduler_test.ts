@@ -94,7 +94,7 @@ function open() {
   const clock = { now: 0 };
   const scheduler = new Scheduler(
     decoder as unknown as Decoder,
-    () => clock.now,
+    { now: () => clock.now },
   );
   return { decoder, scheduler, clock };
 }

@@ -48,6 +48,10 @@ export class RememberingDecoder implements Decoder {
     return this.#tokens.length;
   }
 
+  lazyLayers(): readonly number[] {
+    return [];
+  }
+
   rewind(): void {
     throw new Error("A cache that has evicted cannot be rewound");
   }

@@ -1,0 +1,228 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import type { CacheFormat } from "../../lib/cache/cache_format.ts";
+import { RequestError, UnavailableError } from "../../lib/chat/chat_model.ts";
+import {
+  answer,
+  chat,
+  openService,
+  promptOf,
+  ScriptedDecoder,
+  TOKENIZER,
+  until,
+} from "./scripted_decoder.ts";
+
+/** A service with caches of 32 bits, which are the standard, and of 8. */
+function open(limits: Parameters<typeof openService>[1] = {}) {
+  const [wide, narrow] = [100, 30].map((tokenBytes) =>
+    new ScriptedDecoder({ slots: 2, tokenBytes })
+  ) as [ScriptedDecoder, ScriptedDecoder];
+  const service = openService([
+    { format: { kvBits: 32, layered: false }, decoder: wide },
+    { format: { kvBits: 8, layered: false }, decoder: narrow },
+  ], limits);
+  return { service, wide, narrow };
+}
+
+const NARROW = { policy: { kvBits: 8 } } as const;
+
+Deno.test("a conversation lives where caches are of its bits, and nowhere else", async () => {
+  const { service, wide, narrow } = open({ sharedBytes: 2_000 });
+  const system = "be kind";
+  const first = await answer(service, chat(["hi"], { system }));
+  assertEquals([wide.opened, narrow.opened], [[0], []]);
+  assertEquals(first.usage.cache.kvBits, 32);
+  const of = { system, ...NARROW };
+  const request = chat(["hi"], of);
+  const second = await answer(service, request);
+  assertEquals([wide.opened, narrow.opened], [[0], [0]]);
+  assertEquals([second.usage.cache.kvBits, second.usage.cachedTokens], [8, 0]);
+  assertEquals([wide.saved, narrow.saved], [[0], [0]]); // each its own beginning
+  assertEquals(narrow.text(0), promptOf(request) + "hello");
+  const third = await answer(service, chat(["hi", "hello", "and?"], of));
+  assert(third.usage.cachedTokens > 0);
+  assertEquals(
+    [wide.opened, narrow.opened, narrow.restored],
+    [[0], [0], []],
+  );
+});
+
+Deno.test("a full cache is told of in the standard's bytes, whatever a conversation's bits", async () => {
+  const { service } = open();
+  for (const request of [chat(["hi"]), chat(["hi"], NARROW)]) {
+    const { seen, fullBytes } = (await answer(service, request)).usage.cache;
+    assertEquals(fullBytes, seen * 100);
+  }
+});
+
+Deno.test("bits that no cache has are the client's error", async () => {
+  const { service } = open();
+  const error = await assertRejects(
+    () => answer(service, chat(["hi"], { policy: { kvBits: 4 } })),
+    RequestError,
+    "but of 32, 8",
+  ) as RequestError;
+  assertEquals(error.param, "everstream.kv_bits");
+});
+
+Deno.test("one decoder computes at a time, and they take turns", async () => {
+  const { service, wide, narrow } = open();
+  const answerTokens = 12;
+  let computing = 0;
+  const order: string[] = [];
+  for (const [name, decoder] of Object.entries({ wide, narrow })) {
+    decoder.answer = Array(answerTokens).fill(TOKENIZER.encode("h")[0]!);
+    decoder.gate = async () => {
+      assertEquals(++computing, 1);
+      order.push(name);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      computing--;
+    };
+  }
+  const texts = await Promise.all([
+    answer(service, chat(["hi"])),
+    answer(service, chat(["hi"], NARROW)),
+  ]);
+  assertEquals(texts.map(({ text }) => text), Array(2).fill("h".repeat(12)));
+  const other = { wide: "narrow", narrow: "wide" } as Record<string, string>;
+  assertEquals(
+    order,
+    order.map((_, i) => i % 2 === 0 ? order[0]! : other[order[0]!]!),
+  );
+  assert(order.length > 2 * answerTokens);
+});
+
+Deno.test("a run that fails lets the other decoder go on", async () => {
+  const { service, wide } = open();
+  wide.failAfter = 0;
+  const results = await Promise.allSettled([
+    answer(service, chat(["hi"])),
+    answer(service, chat(["hi"], NARROW)),
+  ]);
+  assertEquals(results.map(({ status }) => status), ["rejected", "fulfilled"]);
+});
+
+Deno.test("what a model is at is what all its decoders are at", async () => {
+  const { service, wide, narrow } = open({
+    window: 20,
+    sharedBytes: 2_000,
+    swapBytes: 2_000,
+  });
+  const gate = Promise.withResolvers<void>();
+  const system = "be kind";
+  let evicted = 0;
+  for (const text of ["one", "two", "three"]) {
+    for (const  of of[{ system }, { system, ...NARROW }]) {
+      const { usage } = await answer(service, chat([text], of));
+      evicted += usage.cache.evicted;
+    }
+  }
+  const { cacheBytes, totals, gpuBytes } = await service.state();
+  assertEquals([cacheBytes.idle, cacheBytes.free, gpuBytes], [4000, 0, null]);
+  assertEquals([totals.swappedOut, totals.swappedIn], [2, 0]);
+  assertEquals([totals.beginningsAsked, totals.beginningsFound], [6, 4]);
+  assertEquals(totals.evicted, evicted);
+  assert(evicted > 0 && cacheBytes.swapped > 0 && cacheBytes.shared > 0);
+  for (const decoder of [wide, narrow]) decoder.gate = () => gate.promise;
+  const running = [
+    chat(["four"]),
+    chat(["five"]),
+    chat(["six"]),
+    chat(["seven"], NARROW),
+  ].map((request) => answer(service, request));
+  await until(() => service.load.running === 3);
+  assertEquals(service.load, { running: 3, waiting: 1 });
+  assertEquals((await service.state()).cacheBytes.active, 3000);
+  gate.resolve();
+  await Promise.all(running);
+  assertEquals(service.load, { running: 0, waiting: 0 });
+});
+
+Deno.test("bytes on a GPU are those of all decoders", async () => {
+  const { service, wide, narrow } = open();
+  const bytes = { weights: 5, caches: 3, scratch: 2 };
+  for (const decoder of [wide, narrow]) {
+    Object.assign(decoder, { gpuBytes: bytes });
+  }
+  const { gpuBytes } = await service.state();
+  assertEquals(gpuBytes, { weights: 10, caches: 6, scratch: 4 });
+});
+
+Deno.test("memory outside of slots is divided among the kinds of caches", async () => {
+  for (const [sharedBytes, shared] of [[200, true], [20, false]] as const) {
+    const { service } = open({ sharedBytes });
+    await answer(service, chat(["hi"], { system: "be kind to the user" }));
+    const { cacheBytes } = await service.state();
+    assertEquals(cacheBytes.shared > 0, shared);
+    assert(cacheBytes.shared <= sharedBytes / 2);
+  }
+});
+
+Deno.test("each kind of cache has a line of its own", async () => {
+  const gate = Promise.withResolvers<void>();
+  const { service, wide, narrow } = open({ queue: 1 });
+  for (const decoder of [wide, narrow]) decoder.gate = () => gate.promise;
+  const running = ["one", "two", "three"].flatMap((text) => [
+    answer(service, chat([text])),
+    answer(service, chat([text], NARROW)),
+  ]);
+  await until(() => service.load.waiting === 2);
+  const refused = await assertRejects(
+    () => answer(service, chat(["four"])),
+    UnavailableError,
+  ) as UnavailableError;
+  assertEquals(refused.code, "queue_full");
+  gate.resolve();
+  await Promise.all(running);
+});
+
+Deno.test("simplayer has caches of its own, and starts anew where its lazy layers have forgotten", async () => {
+  const [plain, layered] = [new ScriptedDecoder(), new ScriptedDecoder()];
+  layered.lazy = [3, 7];
+  const formats: [CacheFormat, ScriptedDecoder][] = [
+    [{ kvBits: 32, layered: false }, plain],
+    [{ kvBits: 4, layered: true }, layered],
+  ];
+  const service = openService(
+    formats.map(([format, decoder]) => ({ format, decoder })),
+  );
+  const policy = (window: number) => ({
+    policy: { policy: "simplayer", window } as const,
+  });
+  const turns = (last: string) => ["one", "hello", last];
+  for (const [window, rewinds] of [[2048, true], [60, false]] as const) {
+    layered.rewound.length = 0;
+    await answer(service, chat(turns("two"), policy(window)));
+    const { usage } = await answer(
+      service,
+      chat(turns("three"), policy(window)),
+    );
+    const { policy: name, kvBits, capacity, lazyLayers } = usage.cache;
+    assertEquals([name, kvBits, capacity], ["simplayer", 4, window + 4]);
+    assertEquals(lazyLayers, [3, 7]);
+    assert(usage.cache.evicted === 0 && usage.cache.seen > 4 + 60 / 4);
+    assertEquals(layered.rewound.length > 0, rewinds);
+  }
+  assertEquals(plain.opened, []);
+  const { usage } = await answer(service, chat(["hi"]));
+  assertEquals([usage.cache.lazyLayers, plain.opened], [[], [0]]);
+});
+
+Deno.test("a system block is pinned by simplayer, too", async () => {
+  const service = openService(
+    [{ format: { kvBits: 8, layered: true }, decoder: new ScriptedDecoder() }],
+    {
+      sinks: "system",
+      policies: {
+        standard: "simplayer",
+        allowed: ["simplayer"],
+        evict: "token",
+      },
+    },
+  );
+  const { usage } = await answer(service, chat(["hi"], { system: "be kind" }));
+  assert(usage.cache.sinks > 4);
+});
+
+Deno.test("without any cache there is no service", () => {
+  assertThrows(() => openService([]), RangeError, "at least one");
+});
