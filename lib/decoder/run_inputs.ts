@@ -59,8 +59,7 @@ export class RunInputs {
     const all = batch * chunk;
     const { hidden } = this.#embeddings;
     const { sinkRows, tailRows } = layout;
-    const stored = sinkRows + tailRows + windowRows(layout);
-    const columns = stored + chunk;
+    const columns = sinkRows + tailRows + windowRows(layout) + chunk;
 
     const embeddings = new Float32Array(all * hidden);
     // The tokens' own positions first, then those at which they ask the sinks.
@@ -76,7 +75,11 @@ export class RunInputs {
       }
       const { tokens, logits, policy, seen, boundaries } = lane;
       const own = { seen, count: chunk, chunkColumns: chunk, boundaries };
-      policy.fillMask(rows, own, { sinkRows, windowRows: stored - sinkRows });
+      policy.fillMask(rows, own, {
+        sinkRows,
+        tailRows,
+        windowRows: windowRows(layout),
+      });
       for (const [t, token] of tokens.entries()) {
         const row = first + t;
         this.#embeddings.write(
