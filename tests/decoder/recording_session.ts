@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { RowData } from "../../lib/cache/layer_memory.ts";
 import type {
   EngineSession,
   EngineTensor,
@@ -43,13 +44,15 @@ export class RecordingSession implements EngineSession {
   }
 
   /** All of the memory that the last run's caches lie in. */
-  cacheMemory(): Float32Array[] {
-    const buffers = new Set(
-      Object.values(this.caches()).map((tensor) =>
-        this.#memory.get(tensor)!.buffer
-      ),
-    );
-    return [...buffers].map((buffer) => new Float32Array(buffer));
+  cacheMemory(): RowData[] {
+    const found = new Map<ArrayBufferLike, RowData>();
+    for (const tensor of Object.values(this.caches())) {
+      const view = this.#memory.get(tensor) as RowData;
+      const { buffer } = view;
+      const Values = view.constructor as new (of: ArrayBuffer) => RowData;
+      found.set(buffer, new Values(buffer));
+    }
+    return [...found.values()];
   }
 
   async run(
