@@ -21,6 +21,8 @@ export class RecordingSession implements EngineSession {
   readonly #memory = new Map<EngineTensor, TensorData>();
   /** Inputs of the last run. */
   inputs: Readonly<Record<string, EngineTensor>> = {};
+  /** Outputs of the last run. */
+  outputs: Readonly<Record<string, Float32Array>> = {};
   runs = 0;
   /** The next runs that reach the engine fail, after this many that do not. */
   failAfter = Infinity;
@@ -61,7 +63,7 @@ export class RecordingSession implements EngineSession {
     if (this.failAfter-- <= 0) throw new Error("engine failed on purpose");
     this.inputs = inputs;
     this.runs++;
-    return await this.#inner.run(inputs);
+    return this.outputs = await this.#inner.run(inputs);
   }
 
   async release(): Promise<void> {
