@@ -6,7 +6,6 @@
  * @module
  */
 import type { CacheFormat, KvBits } from "./cache_format.ts";
-import { lazyWindow } from "./lazy_layers.ts";
 import { RecomputedWindow } from "./recomputed_window.ts";
 import { SinkWindow } from "./sink_window.ts";
 
@@ -224,11 +223,6 @@ export function offeredFormats(
   return [...kinds].flatMap((layered) =>
     bits.map((kvBits) => ({ kvBits, layered }))
   );
-}
-
-/** Tokens up to which a conversation can go back to any of its tokens: all layers still keep them all. */
-export function rewindableTokens({ name, rows }: Policy): number {
-  return isLayered(name) ? rows.sinks + lazyWindow(rows.window) : rows.capacity;
 }
 
 /** Whether two policies are the same. */

@@ -14,7 +14,6 @@ import {
   PolicyError,
   type PolicyName,
   type PolicyRequest,
-  rewindableTokens,
   samePolicy,
 } from "../cache/policy.ts";
 import { createSampler, type Sampler } from "../sampling/mod.ts";
@@ -153,7 +152,7 @@ export class ChatService implements ChatModel {
       // What is kept less what is forgotten: all chats begin alike, and one that shares no more than
       // that with another must not take its slot.
       score: (memory) =>
-        2 * overlapOf(memory, prompt, owner).tokens - memory.log.tokens,
+        2 * this.#overlap(memory, prompt, owner).tokens - memory.log.tokens,
       signal: cancelled,
     });
     const deadline = new Deadline(this.#parts.limits.answerTimeout, cancelled);
@@ -240,6 +239,17 @@ export class ChatService implements ChatModel {
     };
   }
 
+  /** How far a conversation goes along with a prompt; never with another owner's. */
+  #overlap(memory: Memory, prompt: Prompt, owner: string): Overlap {
+    const { log, policy } = memory;
+    if (memory.owner !== owner || !samePolicy(policy, prompt.policy)) {
+      return NOTHING;
+    }
+    const { decoder } = prompt.lane;
+    const rewindable = decoder.rewindable(policy.rows, log.tokens);
+    return log.overlap(prompt.text, rewindable);
+  }
+
   /** Brings the slot to where the prompt goes on. */
   #begin(
     prompt: Prompt,
@@ -250,7 +260,7 @@ export class ChatService implements ChatModel {
     const { tokenizer, template } = this.#parts;
     const { decoder } = prompt.lane;
     const turn = { ...prompt, owner, slot, signal };
-    const kept = memory ? overlapOf(memory, prompt, owner) : NOTHING;
+    const kept = memory ? this.#overlap(memory, prompt, owner) : NOTHING;
     if (!memory || kept.tokens === 0) {
       decoder.open(slot, prompt.policy.rows);
       const log = new ConversationLog(tokenizer, template.openers);
@@ -423,15 +433,6 @@ export class ChatService implements ChatModel {
   #cache(turn: Turn): CacheUsage {
     return cacheUsage(turn, this.#lanes.standard.decoder.tokenBytes);
   }
-}
-
-/** How far a conversation goes along with a prompt; never with another owner's. */
-function overlapOf(memory: Memory, prompt: Prompt, owner: string): Overlap {
-  if (memory.owner !== owner || !samePolicy(memory.policy, prompt.policy)) {
-    return NOTHING;
-  }
-  const rewindable = memory.log.tokens <= rewindableTokens(memory.policy);
-  return memory.log.overlap(prompt.text, rewindable);
 }
 
 /**

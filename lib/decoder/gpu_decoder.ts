@@ -111,6 +111,10 @@ export class GpuDecoder implements Decoder {
     return [];
   }
 
+  rewindable(policy: SinkWindow, seen: number): boolean {
+    return this.#book.rewindable(policy, seen);
+  }
+
   rewind(slot: number, count: number): void {
     this.#book.rewind(slot, count);
     this.#histories[slot]!.rewind(count);

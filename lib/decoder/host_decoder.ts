@@ -101,6 +101,7 @@ export class HostDecoder implements Decoder {
     this.#book = new SlotBook({
       slots: options.slots,
       room: this.room,
+      tailRows,
       limit: ({ policy, seen }) =>
         Math.min(this.chunk, policy.chunkLimit(seen)),
     });
@@ -129,6 +130,10 @@ export class HostDecoder implements Decoder {
 
   lazyLayers(): readonly number[] {
     return [];
+  }
+
+  rewindable(policy: SinkWindow, seen: number): boolean {
+    return this.#book.rewindable(policy, seen);
   }
 
   rewind(slot: number, count: number): void {

@@ -86,6 +86,10 @@ export class RecordingDecoder implements Decoder {
     return [];
   }
 
+  rewindable(): boolean {
+    return true;
+  }
+
   rewind(slot: number, count: number): void {
     this.#seen[slot] = count;
   }
@@ -155,7 +159,7 @@ export function recordingModel(chunk = 16): RecordingModel {
     tokenizer,
     decoders,
     turns,
-    decoder(policy, slots = 1) {
+    decoder(policy, { slots = 1 } = {}) {
       const index = decoders.length;
       const decoder = new RecordingDecoder(policy, {
         slots,

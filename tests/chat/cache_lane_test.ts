@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import type { CacheFormat } from "../../lib/cache/cache_format.ts";
 import { RequestError, UnavailableError } from "../../lib/chat/chat_model.ts";
 import {
   answer,
@@ -111,8 +110,8 @@ Deno.test("what a model is at is what all its decoders are at", async () => {
   const system = "be kind";
   let evicted = 0;
   for (const text of ["one", "two", "three"]) {
-    for (const  of of[{ system }, { system, ...NARROW }]) {
-      const { usage } = await answer(service, chat([text], of));
+    for (const changes of [{ system }, { system, ...NARROW }]) {
+      const { usage } = await answer(service, chat([text], changes));
       evicted += usage.cache.evicted;
     }
   }
@@ -175,36 +174,21 @@ Deno.test("each kind of cache has a line of its own", async () => {
   await Promise.all(running);
 });
 
-Deno.test("simplayer has caches of its own, and starts anew where its lazy layers have forgotten", async () => {
+Deno.test("simplayer has caches of its own, and says which layers are lazy", async () => {
   const [plain, layered] = [new ScriptedDecoder(), new ScriptedDecoder()];
   layered.lazy = [3, 7];
-  const formats: [CacheFormat, ScriptedDecoder][] = [
-    [{ kvBits: 32, layered: false }, plain],
-    [{ kvBits: 4, layered: true }, layered],
-  ];
-  const service = openService(
-    formats.map(([format, decoder]) => ({ format, decoder })),
-  );
-  const policy = (window: number) => ({
-    policy: { policy: "simplayer", window } as const,
-  });
-  const turns = (last: string) => ["one", "hello", last];
-  for (const [window, rewinds] of [[2048, true], [60, false]] as const) {
-    layered.rewound.length = 0;
-    await answer(service, chat(turns("two"), policy(window)));
-    const { usage } = await answer(
-      service,
-      chat(turns("three"), policy(window)),
-    );
-    const { policy: name, kvBits, capacity, lazyLayers } = usage.cache;
-    assertEquals([name, kvBits, capacity], ["simplayer", 4, window + 4]);
-    assertEquals(lazyLayers, [3, 7]);
-    assert(usage.cache.evicted === 0 && usage.cache.seen > 4 + 60 / 4);
-    assertEquals(layered.rewound.length > 0, rewinds);
-  }
-  assertEquals(plain.opened, []);
-  const { usage } = await answer(service, chat(["hi"]));
-  assertEquals([usage.cache.lazyLayers, plain.opened], [[], [0]]);
+  const service = openService([
+    { format: { kvBits: 32, layered: false }, decoder: plain },
+    { format: { kvBits: 4, layered: true }, decoder: layered },
+  ]);
+  const policy = { policy: "simplayer", window: 60 } as const;
+  const first = await answer(service, chat(["hi"], { policy }));
+  const { policy: name, kvBits, capacity, lazyLayers } = first.usage.cache;
+  assertEquals([name, kvBits, capacity], ["simplayer", 4, 64]);
+  assertEquals(lazyLayers, [3, 7]);
+  assertEquals([plain.opened, layered.opened], [[], [0]]);
+  const second = await answer(service, chat(["hi"]));
+  assertEquals([second.usage.cache.lazyLayers, plain.opened], [[], [0]]);
 });
 
 Deno.test("a system block is pinned by simplayer, too", async () => {

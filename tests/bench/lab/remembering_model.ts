@@ -52,6 +52,10 @@ export class RememberingDecoder implements Decoder {
     return [];
   }
 
+  rewindable(): boolean {
+    return false;
+  }
+
   rewind(): void {
     throw new Error("A cache that has evicted cannot be rewound");
   }
