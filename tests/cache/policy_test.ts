@@ -102,6 +102,14 @@ Deno.test("rows have the first bits that their policy can have, or those asked f
   }
 });
 
+Deno.test("policies that differ in bits alone are not the same", () => {
+  const [one, other] = [
+    choosePolicy({}, OFFER),
+    choosePolicy({ kvBits: 8 }, OFFER),
+  ];
+  assertEquals([samePolicy(one, one), samePolicy(one, other)], [true, false]);
+});
+
 Deno.test("bits that are not offered are refused by name, with those that are", () => {
   const { field, message } = assertThrows(
     () => choosePolicy({ kvBits: 16 }, OFFER),
