@@ -9,6 +9,7 @@ import type { CacheFormat } from "../cache/cache_format.ts";
 import type { GpuPreference } from "../engine/adapter.ts";
 import type { Engine, EngineName, EngineSession } from "../engine/engine.ts";
 import { Gpu } from "../engine/gpu.ts";
+import { gpuWithHostCaches } from "../engine/gpu_host.ts";
 import { chooseRows, type GpuRowsChoice } from "../engine/gpu_element.ts";
 import { type GpuGraph, GpuSession } from "../engine/gpu_session.ts";
 import { NATIVE } from "../engine/native.ts";
@@ -93,9 +94,20 @@ export async function openDecoder(
   room: DecoderRoom,
   options: EngineOptions,
 ): Promise<Decoder> {
-  return engine === "webgpu"
-    ? await openGpuDecoder(source, room, options)
-    : await openHostDecoder(hostEngine(engine), source, room, options);
+  if (engine !== "webgpu") {
+    return await openHostDecoder(hostEngine(engine), source, room, options);
+  }
+  const { kvBits = null, layered = false } = room.format ?? {};
+  if (layered || kvBits === 8 || kvBits === 4) {
+    const gpu = gpuWithHostCaches(options.gpu);
+    return await openHostDecoder(gpu, source, room, options);
+  }
+  const gpuRows = kvBits === null
+    ? options.gpuRows
+    : kvBits === 16
+    ? "f16"
+    : "f32";
+  return await openGpuDecoder(source, room, { ...options, gpuRows });
 }
 
 /** The engine whose caches are in host memory, by name. */
