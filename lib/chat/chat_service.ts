@@ -161,7 +161,7 @@ export class ChatService implements ChatModel {
       // What is kept less what is forgotten: all chats begin alike, and one that shares no more than
       // that with another must not take its slot.
       score: (memory) =>
-        2 * overlapOf(memory, prompt, owner).tokens - memory.log.tokens,
+        2 * this.#overlap(memory, prompt, owner).tokens - memory.log.tokens,
       signal: cancelled,
     });
     const deadline = new Deadline(this.#parts.limits.answerTimeout, cancelled);
@@ -247,6 +247,17 @@ export class ChatService implements ChatModel {
     };
   }
 
+  /** How far a conversation goes along with a prompt; never with another owner's. */
+  #overlap(memory: Memory, prompt: Prompt, owner: string): Overlap {
+    const { log, policy } = memory;
+    if (memory.owner !== owner || !samePolicy(policy, prompt.policy)) {
+      return NOTHING;
+    }
+    const { decoder } = this.#parts;
+    const rewindable = decoder.rewindable(policy.rows, log.tokens);
+    return log.overlap(prompt.text, rewindable);
+  }
+
   /** Brings the slot to where the prompt goes on. */
   #begin(
     prompt: Prompt,
@@ -256,7 +267,7 @@ export class ChatService implements ChatModel {
   ): Turn {
     const { decoder, tokenizer, template } = this.#parts;
     const turn = { ...prompt, owner, slot, signal };
-    const kept = memory ? overlapOf(memory, prompt, owner) : NOTHING;
+    const kept = memory ? this.#overlap(memory, prompt, owner) : NOTHING;
     if (!memory || kept.tokens === 0) {
       decoder.open(slot, prompt.policy.rows);
       const log = new ConversationLog(tokenizer, template.openers);
@@ -452,15 +463,6 @@ export class ChatService implements ChatModel {
 /** Positions at which a conversation's windows begin if they can; none where tokens leave one by one. */
 function boundariesOf({ policy, log }: Turn): readonly number[] {
   return policy.evict === "turn" ? log.starts : [];
-}
-
-/** How far a conversation goes along with a prompt; never with another owner's. */
-function overlapOf(memory: Memory, prompt: Prompt, owner: string): Overlap {
-  if (memory.owner !== owner || !samePolicy(memory.policy, prompt.policy)) {
-    return NOTHING;
-  }
-  const rewindable = memory.log.tokens <= memory.policy.rows.capacity;
-  return memory.log.overlap(prompt.text, rewindable);
 }
 
 /**

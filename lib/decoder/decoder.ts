@@ -69,9 +69,15 @@ export interface Decoder {
   /** Tokens appended to a slot so far. */
   seen(slot: number): number;
   /**
+   * Whether a conversation that has seen so many tokens can be rewound: nothing of it has been
+   * overwritten.
+   */
+  rewindable(policy: SinkWindow, seen: number): boolean;
+  /**
    * Forgets all but the first `count` tokens of a slot.
    *
-   * @throws {RangeError} if some of the first `count` tokens' window has been overwritten.
+   * @throws {RangeError} if there are not as many, or there are more and the slot is not
+   * {@linkcode Decoder.rewindable}.
    */
   rewind(slot: number, count: number): void;
   /** Most tokens that a slot's next chunk may have. */

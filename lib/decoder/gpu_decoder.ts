@@ -114,6 +114,10 @@ export class GpuDecoder implements Decoder {
     return this.#book.at(slot)?.seen ?? 0;
   }
 
+  rewindable(policy: SinkWindow, seen: number): boolean {
+    return this.#book.rewindable(policy, seen);
+  }
+
   rewind(slot: number, count: number): void {
     this.#book.rewind(slot, count);
     this.#histories[slot]!.rewind(count);

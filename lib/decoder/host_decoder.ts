@@ -105,6 +105,7 @@ export class HostDecoder implements Decoder {
     this.#book = new SlotBook({
       slots: options.slots,
       room: this.room,
+      tailRows,
       limit: ({ policy, seen }) =>
         Math.min(this.chunk, policy.chunkLimit(seen)),
     });
@@ -133,6 +134,10 @@ export class HostDecoder implements Decoder {
 
   seen(slot: number): number {
     return this.#book.at(slot)?.seen ?? 0;
+  }
+
+  rewindable(policy: SinkWindow, seen: number): boolean {
+    return this.#book.rewindable(policy, seen);
   }
 
   rewind(slot: number, count: number): void {

@@ -125,6 +125,12 @@ export class RecomputingDecoder implements Decoder {
       : this.#decoder.seen(slot);
   }
 
+  rewindable(policy: SinkWindow, seen: number): boolean {
+    return policy instanceof RecomputedWindow
+      ? this.#book.rewindable(policy, seen)
+      : this.#decoder.rewindable(policy, seen);
+  }
+
   rewind(slot: number, count: number): void {
     const conversation = this.#conversations.get(slot);
     if (!conversation) return this.#decoder.rewind(slot, count);
@@ -279,9 +285,16 @@ export class RecomputingDecoder implements Decoder {
         this.#decoder.seen(slot) === inside.tokens.length
       ? commonLength(inside.tokens, tokens)
       : 0;
+    const { policy } = this.#book.opened(slot);
     let at = Math.min(there, tokens.length - Math.max(1, logits));
-    if (there === 0) this.#clear(slot, this.#book.opened(slot).policy);
-    else if (at < inside.tokens.length) this.#decoder.rewind(slot, at);
+    const more = inside.tokens.length > at;
+    if (
+      more && !this.#decoder.rewindable(rowsOf(policy), inside.tokens.length)
+    ) {
+      at = 0;
+    }
+    if (at === 0) this.#clear(slot, policy);
+    else if (more) this.#decoder.rewind(slot, at);
     this.#holds(slot, { from, tokens: tokens.slice(0, at) });
     for (;;) {
       const limit = this.#decoder.limit(slot);
@@ -305,9 +318,14 @@ export class RecomputingDecoder implements Decoder {
   }
 
   /** Begins the decoder's slot anew. */
-  #clear(slot: number, { window }: SinkWindow): void {
-    this.#decoder.open(slot, new SinkWindow(0, window));
+  #clear(slot: number, policy: SinkWindow): void {
+    this.#decoder.open(slot, rowsOf(policy));
   }
+}
+
+/** What the decoder's slot keeps of a window. */
+function rowsOf({ window }: SinkWindow): SinkWindow {
+  return new SinkWindow(0, window);
 }
 
 /**

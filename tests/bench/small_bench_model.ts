@@ -84,6 +84,10 @@ export class RecordingDecoder implements Decoder {
     return this.#seen[slot]!;
   }
 
+  rewindable(): boolean {
+    return true;
+  }
+
   rewind(slot: number, count: number): void {
     this.#seen[slot] = count;
   }
@@ -153,7 +157,7 @@ export function recordingModel(chunk = 16): RecordingModel {
     tokenizer,
     decoders,
     turns,
-    decoder(policy, slots = 1) {
+    decoder(policy, { slots = 1 } = {}) {
       const index = decoders.length;
       const decoder = new RecordingDecoder(policy, {
         slots,

@@ -70,17 +70,21 @@ export class ScriptedDecoder implements Decoder {
   gate: (chunk: DecodeChunk) => Promise<void> | void = () => {};
   readonly #policies: (SinkWindow | null)[];
   readonly #busy = new Set<number>();
+  readonly #tailRows: number;
 
   constructor(
     of: {
       slots?: number;
       chunk?: number;
       room?: { sinks: number; window: number };
+      /** Rows of a tail, which is overwritten before the window is. */
+      tailRows?: number;
     } = {},
   ) {
     this.slots = of.slots ?? 1;
     this.chunk = of.chunk ?? 8;
     this.room = of.room ?? { sinks: 64, window: 4096 };
+    this.#tailRows = of.tailRows ?? Infinity;
     this.tokens = Array.from({ length: this.slots }, () => []);
     this.starts = this.tokens.map(() => []);
     this.#policies = this.tokens.map(() => null);
@@ -109,12 +113,16 @@ export class ScriptedDecoder implements Decoder {
     return this.tokens[slot]!.length;
   }
 
+  rewindable({ sinks, window }: SinkWindow, seen: number): boolean {
+    return seen <= sinks + Math.min(window, this.#tailRows);
+  }
+
   rewind(slot: number, count: number): void {
     assert(!this.#busy.has(slot), "rewound while it runs");
     const seen = this.seen(slot);
     assert(
       count <= seen &&
-        (count === seen || seen <= this.#policies[slot]!.capacity),
+        (count === seen || this.rewindable(this.#policies[slot]!, seen)),
     );
     this.rewound.push(count);
     this.tokens[slot]!.length = count;

@@ -50,6 +50,10 @@ export class RememberingDecoder implements Decoder {
     return this.#tokens.length;
   }
 
+  rewindable(): boolean {
+    return false;
+  }
+
   rewind(): void {
     throw new Error("A cache that has evicted cannot be rewound");
   }
