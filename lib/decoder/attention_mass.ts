@@ -11,6 +11,13 @@ export class AttentionMass {
     this.#layers = layers;
   }
 
+  /** The same so far; what is added to one is not to the other. */
+  copy(): AttentionMass {
+    const copy = new AttentionMass(this.#layers);
+    copy.#queries = this.#queries;
+    return copy;
+  }
+
   /**
    * Adds the queries of a chunk.
    *

@@ -2,9 +2,9 @@
  * The decoder of `simplayer` (SimLayerKV, arXiv 2410.13846), with caches in host memory: some layers of
  * a conversation, the lazy ones, keep only sinks and a recent window.
  *
- * Which layers those are is decided for each conversation once it outgrows what a lazy layer keeps:
- * at the end of the prompt that does so, by its last 32 queries, or at the generated token that does
- * so, by its own query (the paper's two variants). From then on they stay lazy. Until a prompt's end all
+ * Which layers those are is decided for each conversation once it outgrows what a lazy layer keeps, by
+ * its last 32 queries: at the end of the prompt that does so, or at the generated token that does (the
+ * paper's two variants). From then on they stay lazy. Until a prompt's end all
  * layers keep all tokens of it, in memory that there is once, the stage; a slot holds just what a
  * conversation keeps from then on, so that a slot's bytes are those of a conversation with its lazy
  * layers cut.
@@ -67,6 +67,7 @@ interface LayeredSnapshot extends Snapshot, Held {
   readonly policy: SinkWindow;
   readonly lazy: readonly number[] | null;
   readonly staged: boolean;
+  readonly mass: AttentionMass;
   readonly copy: RingCopy;
 }
 
@@ -160,6 +161,7 @@ export class LayeredDecoder implements Decoder {
     this.#book = new SlotBook({
       slots: room.slots,
       room: this.room,
+      tailRows: attention.tailRows,
       limit: ({ policy, seen }) =>
         Math.min(this.chunk, policy.chunkLimit(seen)),
     });
@@ -185,12 +187,17 @@ export class LayeredDecoder implements Decoder {
     return this.#book.at(slot)?.seen ?? 0;
   }
 
+  rewindable(policy: SinkWindow, seen: number): boolean {
+    return seen <= lazyPolicy(policy).capacity &&
+      this.#book.rewindable(policy, seen);
+  }
+
   rewind(slot: number, count: number): void {
-    const { lazy, memory } = this.#conversation(slot);
-    const { seen } = this.#book.opened(slot);
-    if (count !== seen && (lazy !== null || memory === this.#stage)) {
+    const { policy, seen } = this.#book.opened(slot);
+    if (count !== seen && !this.rewindable(policy, seen)) {
       throw new RangeError(
-        `Cannot rewind slot ${slot} to ${count} tokens: its lazy layers have forgotten some`,
+        `Cannot rewind slot ${slot} to ${count} tokens: it has seen ${seen}, ` +
+          "and its lazy layers may have forgotten some",
       );
     }
     this.#book.rewind(slot, count);
@@ -211,19 +218,20 @@ export class LayeredDecoder implements Decoder {
 
   save(slot: number): LayeredSnapshot {
     const held = this.#book.opened(slot);
-    const { memory, lazy } = this.#conversation(slot);
+    const { memory, lazy, ...of } = this.#conversation(slot);
     const layers = this.#layers(slot, held, memory);
     const copy = memory.copy(0, (layer) => {
       const { policy } = layers.find((of) => of.layers.includes(layer))!;
       return ringRows(policy, held.seen);
     });
     const staged = memory === this.#stage;
-    return { ...held, bytes: copy.bytes, lazy, staged, copy };
+    const mass = of.mass.copy();
+    return { ...held, bytes: copy.bytes, lazy, staged, mass, copy };
   }
 
   restore(slot: number, snapshot: Snapshot): Promise<void> {
     return Promise.try(() => {
-      const { policy, seen, boundaries, lazy, staged, copy } =
+      const { policy, seen, boundaries, lazy, staged, copy, ...of } =
         snapshot as LayeredSnapshot;
       this.#book.at(slot);
       this.#book.checkRoom(policy);
@@ -239,7 +247,7 @@ export class LayeredDecoder implements Decoder {
       this.#book.put(slot, { policy, seen, boundaries });
       this.#leaveStage(slot);
       if (staged) this.#staged = slot;
-      const mass = new AttentionMass(this.#sizes.layers);
+      const mass = of.mass.copy();
       this.#conversations[slot] = { memory, lazy, mass };
     });
   }
