@@ -67,6 +67,7 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
     window,
   };
   const offered = offeredFormats(policies, config.kvBits);
+  if (chosen.engine === "webgpu") checkGpuFormats(offered);
   const memory = Math.floor(config.memory / offered.length);
   const formats = await openCaches(offered, async (format) => {
     const { engine } = chosen;
@@ -122,6 +123,16 @@ async function openCaches(
 
 async function releaseAll(caches: readonly ModelCache[]): Promise<void> {
   for (const { decoder } of caches) await decoder.release();
+}
+
+/** @throws {RangeError} unless all formats can be had on a GPU */
+function checkGpuFormats(formats: readonly CacheFormat[]): void {
+  if (formats.every(({ kvBits, layered }) => kvBits === 32 && !layered)) return;
+  throw new RangeError(
+    "Cannot keep such caches on a GPU, which has but the precision that EVERSTREAM_GPU_ROWS says, " +
+      "for all layers: leave EVERSTREAM_KV_BITS out, and simplayer out of EVERSTREAM_POLICIES, or " +
+      "set EVERSTREAM_ENGINE to native or wasm",
+  );
 }
 
 /** On a GPU 32 bits stand for the precision that it computes in, which the size of its rows tells. */

@@ -64,6 +64,8 @@ export interface Decoder {
    * @throws {RangeError} if the policy does not fit the slot; the slot is as it was.
    */
   open(slot: number, policy: SinkWindow): void;
+  /** Ends the conversation in a slot, if there is one. */
+  close(slot: number): void;
   /** Tokens appended to a slot so far. */
   seen(slot: number): number;
   /** Which layers of a slot keep fewer tokens than its policy's capacity, ascending; most decoders have none. */

@@ -103,6 +103,13 @@ export class GpuDecoder implements Decoder {
     this.#leaveStage(slot);
   }
 
+  close(slot: number): void {
+    this.#book.clear(slot);
+    this.#histories[slot] = null;
+    this.#broken.delete(slot);
+    this.#leaveStage(slot);
+  }
+
   seen(slot: number): number {
     return this.#book.at(slot)?.seen ?? 0;
   }

@@ -114,6 +114,11 @@ export class RecomputingDecoder implements Decoder {
     this.#conversations.set(slot, { last: NOTHING, inside: NOTHING });
   }
 
+  close(slot: number): void {
+    if (this.#conversations.delete(slot)) this.#book.clear(slot);
+    this.#decoder.close(slot);
+  }
+
   seen(slot: number): number {
     return this.#conversations.has(slot)
       ? this.#book.opened(slot).seen

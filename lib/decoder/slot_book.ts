@@ -35,6 +35,12 @@ export class SlotBook {
     this.#held[slot] = held;
   }
 
+  /** Forgets the conversation in a slot. */
+  clear(slot: number): void {
+    this.at(slot);
+    this.#held[slot] = null;
+  }
+
   /** The conversation in a slot, `null` if none was opened. */
   at(slot: number): Held | null {
     const held = this.#held[slot];

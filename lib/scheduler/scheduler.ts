@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Decoder, TokenChunk } from "../decoder/decoder.ts";
 import type { Sample, Sampler } from "../sampling/mod.ts";
 import { ChunkBudget } from "./chunk_budget.ts";
@@ -13,6 +14,8 @@ import { eventLoop } from "./event_loop.ts";
 
 /** Of so many chunks one is of the prompt that came first. */
 const FIRST_COME = 4;
+/** Milliseconds after which prompts that wait for memory are looked at again. */
+const WAIT = 5;
 
 /** Something that waits to be run. */
 interface Job<Result> {
@@ -152,6 +155,7 @@ export class Scheduler {
       }
       const prompt = this.#nextPrompt();
       if (prompt) await this.#runChunk(prompt, steps.length > 0);
+      else if (this.#prompts.length > 0) await delay(WAIT);
       else if (steps.length === 0) break;
     }
     this.#running = false;
@@ -183,10 +187,14 @@ export class Scheduler {
    */
   #nextPrompt(): Prompt | undefined {
     this.#prompts = this.#prompts.filter(({ signal }) => !signal.aborted);
-    const [first] = this.#prompts;
+    // One may have to wait for memory that another conversation's prompt is using.
+    const ready = this.#prompts.filter(({ slot }) =>
+      this.#decoder.limit(slot) > 0
+    );
+    const [first] = ready;
     if (this.#turn++ % FIRST_COME === FIRST_COME - 1) return first;
     const left = ({ tokens, appended }: Prompt) => tokens.length - appended;
-    return this.#prompts.reduce(
+    return ready.reduce(
       (a, b) => left(b) < left(a!) ? b : a,
       first,
     );

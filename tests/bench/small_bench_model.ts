@@ -78,6 +78,8 @@ export class RecordingDecoder implements Decoder {
     this.#seen[slot] = 0;
   }
 
+  close(): void {}
+
   seen(slot: number): number {
     return this.#seen[slot]!;
   }

@@ -15,10 +15,8 @@ import {
 } from "../../lib/cache/layout.ts";
 import { FusedGroupedQueryAttention } from "../../lib/graph/attention/fused_grouped_query.ts";
 import { GroupedQueryAttention } from "../../lib/graph/attention/grouped_query.ts";
-import {
-  type KvBits,
-  rowFormats,
-} from "../../lib/graph/attention/row_formats.ts";
+import type { KvBits } from "../../lib/cache/cache_format.ts";
+import { rowFormats } from "../../lib/graph/attention/row_formats.ts";
 
 const BLOCKS = 3;
 const SMOLLM = { heads: 9, kvHeads: 3, headDim: 64 };

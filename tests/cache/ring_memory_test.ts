@@ -21,7 +21,8 @@ import {
 } from "../../lib/cache/row_codec.ts";
 import { SinkWindow } from "../../lib/cache/sink_window.ts";
 import { GroupedQueryAttention } from "../../lib/graph/attention/grouped_query.ts";
-import { KV_BITS, rowFormats } from "../../lib/graph/attention/row_formats.ts";
+import { KV_BITS } from "../../lib/cache/cache_format.ts";
+import { rowFormats } from "../../lib/graph/attention/row_formats.ts";
 
 const LAYERS = 3;
 const SLOTS = 4;

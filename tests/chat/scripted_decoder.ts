@@ -110,6 +110,10 @@ export class ScriptedDecoder implements Decoder {
     this.starts[slot] = [];
   }
 
+  close(slot: number): void {
+    assert(!this.#busy.has(slot), "closed while it runs");
+  }
+
   seen(slot: number): number {
     return this.tokens[slot]!.length;
   }

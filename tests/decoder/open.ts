@@ -43,7 +43,8 @@ export interface Faults {
 /** How rows are kept in host memory. */
 export interface TestedRows {
   readonly formats: RowFormats;
-  readonly tailRows: number;
+  /** As a server has it, unless told. */
+  readonly tailRows?: number;
 }
 
 /** An engine under test. */
@@ -69,7 +70,10 @@ export async function openDecoder(
 }
 
 /** An engine whose caches are in host memory, with rows of f32 unless told otherwise. */
-export function hostEngine(engine: Engine, rows?: TestedRows): TestedEngine {
+export function hostEngine(
+  engine: Engine,
+  rows?: Required<TestedRows>,
+): TestedEngine {
   return {
     name: rows ? `${engine.name} (${rows.formats.name})` : engine.name,
     ...rows ? { rows: definitionOf(rows) } : {},
@@ -80,7 +84,9 @@ export function hostEngine(engine: Engine, rows?: TestedRows): TestedEngine {
   };
 }
 
-function definitionOf({ formats, tailRows }: TestedRows): RowDefinition {
+function definitionOf(
+  { formats, tailRows }: Required<TestedRows>,
+): RowDefinition {
   const bits = { f32: 32, int16: 16, int8: 8, int4: 4 } as const;
   const of = (name: keyof typeof bits): RowBits => bits[name];
   return {

@@ -168,6 +168,8 @@ class Past {
   readonly values: PastRow[] = [];
   /** R(p), ascending. */
   attended: readonly number[] = [];
+  /** Weights of the current query by head, as many as are attended. */
+  weights: Float64Array[] = [];
   /** Which of it is read as it is. */
   exact: (position: number) => boolean = () => true;
   /** Positions of rows that rounding may have decided. */
@@ -207,6 +209,8 @@ class Past {
 /** One conversation. */
 export class ReferenceConversation {
   readonly #policy: ReferencePolicy;
+  /** Of layers that keep something else. */
+  readonly #own = new Map<number, ReferencePolicy>();
   readonly #tailRows: number;
   readonly #past: Past[];
   readonly #run: (token: number, past: Past[]) => Float64Array;
@@ -230,12 +234,22 @@ export class ReferenceConversation {
   /** Appends a token; gives its logits. */
   append(token: number): Float64Array {
     const p = this.#seen++;
-    const attended = attendedPositions(p, this.#policy);
-    for (const past of this.#past) {
-      past.attended = attended;
+    for (const [layer, past] of this.#past.entries()) {
+      const policy = this.#own.get(layer) ?? this.#policy;
+      past.attended = attendedPositions(p, policy);
       past.exact = (q) => q < this.#policy.sinks || q > p - this.#tailRows;
     }
     return this.#run(token, this.#past);
+  }
+
+  /** From now on these layers keep something else. */
+  cut(layers: readonly number[], policy: ReferencePolicy): void {
+    for (const layer of layers) this.#own.set(layer, policy);
+  }
+
+  /** Weights that the last token's query of each layer and head gave to positions: see {@linkcode Past}. */
+  get weights(): readonly (readonly Float64Array[])[] {
+    return this.#past.map(({ weights }) => weights);
   }
 
   /** Appends tokens; gives the logits of each. */
@@ -325,6 +339,7 @@ function attention(of: Numbers, query: Float64Array, past: Past): Float64Array {
     const most = Math.max(...scores);
     const weights = scores.map((score) => Math.exp(score - most));
     const total = weights.reduce((sum, weight) => sum + weight, 0);
+    past.weights[head] = Float64Array.from(weights, (weight) => weight / total);
     for (const [i, position] of attended.entries()) {
       const value = past.values[position]![rowOf(position)];
       const weight = weights[i]! / total;

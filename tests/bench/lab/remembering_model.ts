@@ -44,6 +44,8 @@ export class RememberingDecoder implements Decoder {
     this.#tokens = [];
   }
 
+  close(): void {}
+
   seen(): number {
     return this.#tokens.length;
   }
