@@ -13,6 +13,7 @@ import {
   samePolicy,
 } from "../cache/policy.ts";
 import type { Decoder } from "../decoder/decoder.ts";
+import { Grammars, grammarVocabulary } from "../grammar/mod.ts";
 import { createSampler, type Sampler } from "../sampling/mod.ts";
 import { eventLoop } from "../scheduler/event_loop.ts";
 import { type PrefillOptions, Scheduler } from "../scheduler/scheduler.ts";
@@ -30,6 +31,7 @@ import {
   RequestError,
   UnavailableError,
 } from "./chat_model.ts";
+import { checkFormat, type Choice, chooseWithin } from "./formats.ts";
 import { ConversationLog, isJoint, type Overlap } from "./conversation_log.ts";
 import { canonicalText, type ChatTemplate, piecesOf } from "./template.ts";
 
@@ -108,6 +110,7 @@ export class ChatService implements ChatModel {
   readonly #slots: SlotPool<Memory>;
   readonly #scheduler: Scheduler;
   readonly #beginnings: Beginnings;
+  readonly #grammars: Grammars;
   #evicted = 0;
 
   constructor(parts: ChatParts) {
@@ -116,6 +119,9 @@ export class ChatService implements ChatModel {
     this.#slots = new SlotPool(parts.decoder, parts.limits);
     this.#scheduler = new Scheduler(parts.decoder);
     this.#beginnings = new Beginnings(parts.limits.sharedBytes);
+    this.#grammars = new Grammars(() =>
+      grammarVocabulary(parts.tokenizer, parts.decoder.vocabulary)
+    );
   }
 
   /** Requests that have a slot, and requests in the queue. */
@@ -140,6 +146,11 @@ export class ChatService implements ChatModel {
     });
   }
 
+  /** Ends the threads of formats' grammars. */
+  close(): void {
+    this.#grammars.close();
+  }
+
   generate(
     request: GenerationRequest,
   ): AsyncGenerator<GenerationEvent, void, void> {
@@ -151,6 +162,7 @@ export class ChatService implements ChatModel {
     cancelled: AbortSignal,
   ): AsyncGenerator<GenerationEvent, void, void> {
     const prompt = await this.#readPrompt(request, cancelled);
+    await checkFormat(this.#grammars, request.format, cancelled);
     const { owner, id: client } = request.client;
     const lease = await this.#slots.acquire({
       client,
@@ -162,6 +174,7 @@ export class ChatService implements ChatModel {
     });
     const deadline = new Deadline(this.#parts.limits.answerTimeout, cancelled);
     let turn: Turn | null = null;
+    let choice: Choice | null = null;
     let evicted = 0;
     let last: number | null = null;
     let failed = false;
@@ -180,11 +193,16 @@ export class ChatService implements ChatModel {
 
       if (beginning) yield* this.#share(turn, beginning, tokens.block);
       const rest = beginning ? tokens.rest : [...tokens.block, ...tokens.rest];
-      const { slot, sampler, signal } = turn;
-      let sample = yield* this.#prefill(
-        turn,
-        (options) =>
-          this.#scheduler.prefill(slot, rest, { ...options, sampler }),
+      const { slot, signal } = turn;
+      const { format } = request;
+      choice = await chooseWithin(this.#grammars, { ...turn, format }, signal);
+      const { sampler } = choice;
+      let sample = await choice.choose(
+        yield* this.#prefill(
+          turn,
+          (options) =>
+            this.#scheduler.prefill(slot, rest, { ...options, sampler }),
+        ),
       );
       const answer = new Answer(request, {
         tokenizer: this.#parts.tokenizer,
@@ -198,7 +216,9 @@ export class ChatService implements ChatModel {
         const event = answer.event(this.#cache(turn));
         if (event) yield event;
         if (ended) break;
-        sample = await this.#scheduler.step(slot, last, { sampler, signal });
+        sample = await choice.choose(
+          await this.#scheduler.step(slot, last, { sampler, signal }),
+        );
         signal.throwIfAborted();
       }
       yield {
@@ -217,6 +237,7 @@ export class ChatService implements ChatModel {
       throw error;
     } finally {
       deadline.clear();
+      choice?.release();
       if (turn) this.#evicted += this.#cache(turn).evicted - evicted;
       lease.release(turn && !failed ? this.#remember(turn, last) : null);
     }

@@ -95,9 +95,11 @@ export function choice(bodies: readonly string[]): string {
 }
 
 /** `body` so many times. */
-export function repeat(body: string, min: number, max: number): string {
+export function repeat(
+  body: string,
+  { min, max }: { min: number; max: number },
+): string {
   if (max === 0) return '""';
-  if (min === 1 && max === 1) return body;
   return `(${body}){${min},${max === Infinity ? "" : max}}`;
 }
 

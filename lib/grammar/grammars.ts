@@ -22,7 +22,7 @@ export interface GrammarLimits {
 /** What a server without other wishes grants. */
 export const GRAMMAR_LIMITS: GrammarLimits = {
   most: 8,
-  times: { start: 20_000, compile: 2_000, token: 1_000 },
+  times: { start: 20_000, compile: 4_000, token: 1_000 },
 };
 
 /** A grammar that is in use by some, or kept. */

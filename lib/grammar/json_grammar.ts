@@ -11,7 +11,7 @@
  */
 import { choice, literal, repeat, Rules } from "./ebnf.ts";
 import { FORMATS } from "./formats.ts";
-import { CHARACTER, SPACE } from "./json_text.ts";
+import { CHARACTER, COUNTED_CHARACTER, SPACE } from "./json_text.ts";
 import {
   isObject,
   isOfType,
@@ -32,8 +32,8 @@ const MAX_PARTS = 1_000;
 const MAX_DEPTH = 32;
 /** Most values of an `enum`. */
 const MAX_VALUES = 1_000;
-/** Most that a keyword may count: items, characters. */
-const MAX_COUNT = 4_096;
+/** Most that a keyword may count. Each character that is counted takes tens of milliseconds to compile. */
+const MAX_COUNTS = { Items: 1_024, Length: 64 };
 
 /** A JSON Schema that any object validates against. */
 export const ANY_OBJECT: unknown = { type: "object" };
@@ -336,11 +336,14 @@ class SchemaReader {
 
   #array(schema: Schema, place: Place): string {
     const { min, max } = counts(schema, "Items", place.path);
-    if (max === 0) return `"[" ${SPACE} "]"`;
+    const space = this.#rules.add(SPACE);
+    if (max === 0) return `"[" ${space} "]"`;
     const item = this.#inner(schema.items ?? true, place, "items");
-    const more = `"," ${SPACE} ${item}`;
-    const items = `${item} ${repeat(more, Math.max(min - 1, 0), max - 1)}`;
-    return `"[" ${SPACE} ${min === 0 ? `(${items})?` : items} ${SPACE} "]"`;
+    const more = `"," ${space} ${item}`;
+    const items = `${item} ${
+      repeat(more, { min: Math.max(min - 1, 0), max: max - 1 })
+    }`;
+    return `"[" ${space} ${min === 0 ? `(${items})?` : items} ${space} "]"`;
   }
 
   #string(schema: Schema, { path }: Place): string {
@@ -348,8 +351,10 @@ class SchemaReader {
     const counted = ["minLength", "maxLength"].find((key) => key in schema);
     const form = ["pattern", "format"].find((key) => key in schema);
     if (form === undefined) {
-      const character = this.#rules.add(CHARACTER);
-      return this.#rules.add(`"\\"" ${repeat(character, min, max)} "\\""`);
+      const character = counted === undefined
+        ? this.#rules.add(CHARACTER)
+        : COUNTED_CHARACTER;
+      return this.#rules.add(`"\\"" ${repeat(character, { min, max })} "\\""`);
     }
     if (counted !== undefined || "pattern" in schema && "format" in schema) {
       const beside = counted ?? "format";
@@ -419,11 +424,11 @@ function counts(
     const value = schema[end + what];
     if (value === undefined) return undefined;
     const fits = Number.isInteger(value) && value as number >= 0 &&
-      value as number <= MAX_COUNT;
+      value as number <= MAX_COUNTS[what];
     if (fits) return value as number;
     throw new SchemaError(
       [...path, end + what],
-      `an integer from 0 to ${MAX_COUNT}`,
+      `an integer from 0 to ${MAX_COUNTS[what]}`,
     );
   });
   if ((min ?? 0) > (max ?? Infinity)) {
@@ -432,7 +437,10 @@ function counts(
   return { min: min ?? 0, max: max ?? Infinity };
 }
 
-function patternBody(pattern: unknown, path: SchemaPath): string {
+function patternBody(
+  pattern: unknown,
+  path: SchemaPath,
+): string {
   if (typeof pattern !== "string") throw new SchemaError(path, "a string");
   try {
     return patternGrammar(pattern);
@@ -445,7 +453,10 @@ function patternBody(pattern: unknown, path: SchemaPath): string {
   }
 }
 
-function formatGrammar(format: unknown, path: SchemaPath): string {
+function formatGrammar(
+  format: unknown,
+  path: SchemaPath,
+): string {
   if (typeof format === "string" && Object.hasOwn(FORMATS, format)) {
     return patternGrammar(FORMATS[format]!);
   }

@@ -29,8 +29,11 @@ export const CHARACTER = choice([
   `"\\\\u" [dD] [0-7] ${HEX} ${HEX}`,
 ]);
 
+/** One character of a string whose characters are counted: none that is escaped, which is less to compile. */
+export const COUNTED_CHARACTER = oneOf(PLAIN);
+
 /** Between two tokens of JSON: nothing, a space, or a new line with some indentation. Never endless. */
-export const SPACE = '(" "? | "\\n" " "{0,24})';
+export const SPACE = '" "? | "\\n" " "{0,24}';
 
 /** One character out of these ranges, as it is written in a string; `null` if none can be. */
 export function characterOf(ranges: readonly CodePoints[]): string | null {

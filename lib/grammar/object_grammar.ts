@@ -19,25 +19,26 @@ export function objectBody(
   named: readonly NamedProperty[],
   { others, rules }: { others: string | null; rules: Rules },
 ): string {
+  const space = rules.add(SPACE);
   const other = others === null
     ? null
     : `${
       otherName(named.map(({ name }) => name), rules)
-    } ":" ${SPACE} ${others}`;
+    } ":" ${space} ${others}`;
   // What may follow when something came before, and when nothing did.
-  let after = other === null ? '""' : rules.add(`("," ${SPACE} ${other})*`);
+  let after = other === null ? '""' : rules.add(`("," ${space} ${other})*`);
   let first = other === null ? '""' : rules.add(`(${other} ${after})?`);
   for (const { name, value, required } of named.toReversed()) {
     const pair = rules.add(
-      `${literal(JSON.stringify(name))} ":" ${SPACE} ${value}`,
+      `${literal(JSON.stringify(name))} ":" ${space} ${value}`,
     );
     const here = `${pair} ${after}`;
     first = rules.add(required ? here : `${here} | ${first}`);
     after = rules.add(
-      `("," ${SPACE} ${pair})${required ? "" : "?"} ${after}`,
+      `("," ${space} ${pair})${required ? "" : "?"} ${after}`,
     );
   }
-  return `"{" ${SPACE} ${first} ${SPACE} "}"`;
+  return `"{" ${space} ${first} ${space} "}"`;
 }
 
 /** A name, without escapes, that is none of these. */

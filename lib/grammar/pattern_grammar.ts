@@ -189,7 +189,7 @@ class PatternReader {
     if (counts === null) return body;
     this.#next();
     this.#take("?"); // lazy: the same texts
-    return repeat(body, counts[0]!, counts[1]!);
+    return repeat(body, { min: counts[0]!, max: counts[1]! });
   }
 
   /** Those of a `{m,n}`; its `}` comes next. */

@@ -156,7 +156,10 @@ function startWorker(log: Pick<Console, "log">): WorkerLike {
     const { describeModel, loadModel } = await import("../load_model.ts");
     const loaded = await loadModel(config);
     const { service: model, caches, decoder } = loaded;
-    const release = () => decoder.release();
+    const release = () => {
+      model.close();
+      return decoder.release();
+    };
     return { model, caches, description: describeModel(loaded), release };
   });
 }

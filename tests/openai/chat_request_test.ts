@@ -75,6 +75,7 @@ Deno.test("every obeyed parameter reaches the model", () => {
       stop: ["x", "y"],
       topLogprobs: 2,
       policy: { policy: "full", sinks: undefined, window: 9 },
+      format: undefined,
     },
   });
 });
@@ -117,6 +118,7 @@ Deno.test("what is left out or null has its default", () => {
       stop: [],
       topLogprobs: undefined,
       policy: undefined,
+      format: undefined,
     },
   };
   assertEquals(parseChatRequest({ messages }), expected);
@@ -291,11 +293,6 @@ const bad: [body: unknown, param: string | null, code: string][] = [
     "unsupported_parameter",
   ],
   [{ messages, functions: [] }, "functions", "unsupported_parameter"],
-  [
-    { messages, response_format: { type: "json_object" } },
-    "response_format",
-    "unsupported_parameter",
-  ],
   [
     { messages, reasoning_effort: "high" },
     "reasoning_effort",
