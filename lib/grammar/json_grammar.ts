@@ -360,10 +360,11 @@ class SchemaReader {
       const beside = counted ?? "format";
       throw new SchemaError([...path, beside], `left out beside '${form}'`);
     }
-    const value = schema[form];
-    const body = form === "format"
-      ? formatGrammar(value, [...path, form])
-      : patternBody(value, [...path, form]);
+    const at = [...path, form];
+    const pattern = form === "format"
+      ? patternOf(schema.format, at)
+      : schema.pattern;
+    const body = patternBody(pattern, at, this.#rules);
     return this.#rules.add(`"\\"" ${body} "\\""`);
   }
 
@@ -440,10 +441,11 @@ function counts(
 function patternBody(
   pattern: unknown,
   path: SchemaPath,
+  rules: Rules,
 ): string {
   if (typeof pattern !== "string") throw new SchemaError(path, "a string");
   try {
-    return patternGrammar(pattern);
+    return patternGrammar(pattern, rules);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new SchemaError(
@@ -453,12 +455,9 @@ function patternBody(
   }
 }
 
-function formatGrammar(
-  format: unknown,
-  path: SchemaPath,
-): string {
+function patternOf(format: unknown, path: SchemaPath): string {
   if (typeof format === "string" && Object.hasOwn(FORMATS, format)) {
-    return patternGrammar(FORMATS[format]!);
+    return FORMATS[format]!;
   }
   throw new SchemaError(path, `one of ${Object.keys(FORMATS).join(", ")}`);
 }

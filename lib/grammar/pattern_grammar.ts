@@ -7,7 +7,13 @@
  * @module
  */
 import { characterOf, complement } from "./json_text.ts";
-import { type CodePoints, pointOf, repeat } from "./ebnf.ts";
+import {
+  choice,
+  type CodePoints,
+  pointOf,
+  repeat,
+  type Rules,
+} from "./ebnf.ts";
 
 /** Most characters of a pattern. */
 export const MAX_PATTERN = 512;
@@ -52,7 +58,7 @@ const CONTROLS: Readonly<Record<string, number>> = {
  *
  * @throws {SyntaxError} if the pattern is not one, or has what this does not know; the message says what.
  */
-export function patternGrammar(pattern: string): string {
+export function patternGrammar(pattern: string, rules: Rules): string {
   if (pattern.length > MAX_PATTERN) {
     throw new SyntaxError(`more than ${MAX_PATTERN} characters`);
   }
@@ -61,15 +67,17 @@ export function patternGrammar(pattern: string): string {
   } catch (error) {
     throw new SyntaxError((error as Error).message);
   }
-  return new PatternReader(pattern).read();
+  return new PatternReader(pattern, rules).read();
 }
 
 /** Reads a valid pattern by recursive descent. */
 class PatternReader {
   readonly #characters: readonly string[];
+  readonly #rules: Rules;
   #place = 0;
 
-  constructor(pattern: string) {
+  constructor(pattern: string, rules: Rules) {
+    this.#rules = rules;
     this.#characters = Array.from(pattern);
   }
 
@@ -83,7 +91,9 @@ class PatternReader {
     }
     const bodies = [this.#sequence(depth)];
     while (this.#take("|")) bodies.push(this.#sequence(depth));
-    return `(${bodies.join(" | ")})`;
+    if (bodies.length === 1) return `(${bodies[0]})`;
+    // In one rule, XGrammar 0.1.27 can take the end of one branch for the middle of another.
+    return choice(bodies.map((body) => this.#rules.add(body)));
   }
 
   #sequence(depth: number): string {
