@@ -7,6 +7,7 @@
  */
 import {
   type Constraint,
+  GrammarError,
   GrammarThread,
   type GrammarTimes,
 } from "./grammar_thread.ts";
@@ -119,6 +120,11 @@ export class Grammars {
   }
 
   #start(grammar: string): Kept {
+    if (typeof Worker === "undefined") {
+      throw new GrammarError(
+        "This server's host has no Web Workers, which formats need: leave the format out",
+      );
+    }
     const thread = new GrammarThread(this.#limits.times);
     const compiled = this.#compiling.then(() =>
       thread.compile(grammar, this.#vocabulary())

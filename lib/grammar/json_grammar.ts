@@ -10,8 +10,8 @@
  * @module
  */
 import { choice, literal, repeat, Rules } from "./ebnf.ts";
-import { FORMATS } from "./formats.ts";
-import { CHARACTER, COUNTED_CHARACTER, SPACE } from "./json_text.ts";
+import { counts } from "./counts.ts";
+import { SPACE } from "./json_text.ts";
 import {
   isObject,
   isOfType,
@@ -21,8 +21,8 @@ import {
 } from "./json_value.ts";
 import { anyNumber, isBound, numberBetween } from "./number_grammar.ts";
 import { objectBody } from "./object_grammar.ts";
-import { patternGrammar } from "./pattern_grammar.ts";
 import { SchemaError, type SchemaPath } from "./schema_error.ts";
+import { stringBody } from "./string_grammar.ts";
 
 /** Most characters of a grammar. */
 const MAX_GRAMMAR = 1 << 18;
@@ -32,8 +32,6 @@ const MAX_PARTS = 1_000;
 const MAX_DEPTH = 32;
 /** Most values of an `enum`. */
 const MAX_VALUES = 1_000;
-/** Most that a keyword may count. Each character that is counted takes tens of milliseconds to compile. */
-const MAX_COUNTS = { Items: 1_024, Length: 64 };
 
 /** A JSON Schema that any object validates against. */
 export const ANY_OBJECT: unknown = { type: "object" };
@@ -291,7 +289,7 @@ class SchemaReader {
       case "array":
         return this.#array(schema, place);
       case "string":
-        return this.#string(schema, place);
+        return stringBody(schema, place.path, this.#rules);
       case "boolean":
         return '("true" | "false")';
       case "null":
@@ -346,28 +344,6 @@ class SchemaReader {
     return `"[" ${space} ${min === 0 ? `(${items})?` : items} ${space} "]"`;
   }
 
-  #string(schema: Schema, { path }: Place): string {
-    const { min, max } = counts(schema, "Length", path);
-    const counted = ["minLength", "maxLength"].find((key) => key in schema);
-    const form = ["pattern", "format"].find((key) => key in schema);
-    if (form === undefined) {
-      const character = counted === undefined
-        ? this.#rules.add(CHARACTER)
-        : COUNTED_CHARACTER;
-      return this.#rules.add(`"\\"" ${repeat(character, { min, max })} "\\""`);
-    }
-    if (counted !== undefined || "pattern" in schema && "format" in schema) {
-      const beside = counted ?? "format";
-      throw new SchemaError([...path, beside], `left out beside '${form}'`);
-    }
-    const at = [...path, form];
-    const pattern = form === "format"
-      ? patternOf(schema.format, at)
-      : schema.pattern;
-    const body = patternBody(pattern, at, this.#rules);
-    return this.#rules.add(`"\\"" ${body} "\\""`);
-  }
-
   #number(
     schema: Schema,
     { path, integer }: Place & { integer: boolean },
@@ -414,50 +390,4 @@ class SchemaReader {
     ));
     return name;
   }
-}
-
-function counts(
-  schema: Schema,
-  what: "Items" | "Length",
-  path: SchemaPath,
-): { min: number; max: number } {
-  const [min, max] = ["min", "max"].map((end) => {
-    const value = schema[end + what];
-    if (value === undefined) return undefined;
-    const fits = Number.isInteger(value) && value as number >= 0 &&
-      value as number <= MAX_COUNTS[what];
-    if (fits) return value as number;
-    throw new SchemaError(
-      [...path, end + what],
-      `an integer from 0 to ${MAX_COUNTS[what]}`,
-    );
-  });
-  if ((min ?? 0) > (max ?? Infinity)) {
-    throw new SchemaError([...path, `max${what}`], `at least 'min${what}'`);
-  }
-  return { min: min ?? 0, max: max ?? Infinity };
-}
-
-function patternBody(
-  pattern: unknown,
-  path: SchemaPath,
-  rules: Rules,
-): string {
-  if (typeof pattern !== "string") throw new SchemaError(path, "a string");
-  try {
-    return patternGrammar(pattern, rules);
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new SchemaError(
-      path,
-      `a pattern that a grammar can be made of, without ${error.message}`,
-    );
-  }
-}
-
-function patternOf(format: unknown, path: SchemaPath): string {
-  if (typeof format === "string" && Object.hasOwn(FORMATS, format)) {
-    return FORMATS[format]!;
-  }
-  throw new SchemaError(path, `one of ${Object.keys(FORMATS).join(", ")}`);
 }
