@@ -36,6 +36,14 @@ export interface GenerationRequest {
   topLogprobs?: number | undefined;
   /** What the conversation's cache keeps; `undefined` leaves it to the server. */
   policy?: PolicyRequest | undefined;
+  /** What the answer's text must be; `undefined` lets it be any. */
+  format?: AnswerFormat | undefined;
+}
+
+/** What an answer's text must be. */
+export interface AnswerFormat {
+  /** In XGrammar's EBNF. */
+  readonly grammar: string;
 }
 
 /** A token and its natural-log probability under the model, before sampling options. */

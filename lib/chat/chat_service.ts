@@ -16,6 +16,7 @@ import {
   type PolicyRequest,
   samePolicy,
 } from "../cache/policy.ts";
+import { Grammars, grammarVocabulary } from "../grammar/mod.ts";
 import { createSampler, type Sampler } from "../sampling/mod.ts";
 import { eventLoop } from "../scheduler/event_loop.ts";
 import type { PrefillOptions } from "../scheduler/scheduler.ts";
@@ -34,6 +35,7 @@ import {
   type ModelState,
   RequestError,
 } from "./chat_model.ts";
+import { checkFormat, type Choice, chooseWithin } from "./formats.ts";
 import { ConversationLog, isJoint, type Overlap } from "./conversation_log.ts";
 import { Deadline } from "./deadline.ts";
 import { canonicalText, type ChatTemplate, piecesOf } from "./template.ts";
@@ -115,12 +117,17 @@ export class ChatService implements ChatModel {
   readonly created = Math.floor(Date.now() / 1000);
   readonly #parts: ChatParts;
   readonly #lanes: CacheLanes<Memory>;
+  readonly #grammars: Grammars;
   #evicted = 0;
 
   constructor(parts: ChatParts) {
     this.id = parts.id;
     this.#parts = parts;
     this.#lanes = new CacheLanes(parts.caches, parts.limits);
+    const { vocabulary } = parts.caches[0]!.decoder;
+    this.#grammars = new Grammars(() =>
+      grammarVocabulary(parts.tokenizer, vocabulary)
+    );
   }
 
   /** Requests that have a slot, and requests in the queue. */
@@ -134,6 +141,11 @@ export class ChatService implements ChatModel {
     return Promise.resolve({ ...state, totals: { ...totals, evicted } });
   }
 
+  /** Ends the threads of formats' grammars. */
+  close(): void {
+    this.#grammars.close();
+  }
+
   generate(
     request: GenerationRequest,
   ): AsyncGenerator<GenerationEvent, void, void> {
@@ -145,6 +157,7 @@ export class ChatService implements ChatModel {
     cancelled: AbortSignal,
   ): AsyncGenerator<GenerationEvent, void, void> {
     const prompt = await this.#readPrompt(request, cancelled);
+    await checkFormat(this.#grammars, request.format, cancelled);
     const { scheduler, slots } = prompt.lane;
     const { owner, id: client } = request.client;
     const lease = await slots.acquire({
@@ -157,6 +170,7 @@ export class ChatService implements ChatModel {
     });
     const deadline = new Deadline(this.#parts.limits.answerTimeout, cancelled);
     let turn: Turn | null = null;
+    let choice: Choice | null = null;
     let evicted = 0;
     let last: number | null = null;
     let failed = false;
@@ -175,11 +189,16 @@ export class ChatService implements ChatModel {
 
       if (beginning) yield* this.#share(turn, beginning, tokens.block);
       const rest = beginning ? tokens.rest : [...tokens.block, ...tokens.rest];
-      const { slot, sampler, signal } = turn;
-      let sample = yield* this.#prefill(
-        turn,
-        rest,
-        (options) => scheduler.prefill(slot, rest, { ...options, sampler }),
+      const { slot, signal } = turn;
+      const { format } = request;
+      choice = await chooseWithin(this.#grammars, { ...turn, format }, signal);
+      const { sampler } = choice;
+      let sample = await choice.choose(
+        yield* this.#prefill(
+          turn,
+          rest,
+          (options) => scheduler.prefill(slot, rest, { ...options, sampler }),
+        ),
       );
       const answer = new Answer(request, {
         tokenizer: this.#parts.tokenizer,
@@ -193,7 +212,9 @@ export class ChatService implements ChatModel {
         const event = answer.event(this.#cache(turn));
         if (event) yield event;
         if (ended) break;
-        sample = await scheduler.step(slot, last, { sampler, signal });
+        sample = await choice.choose(
+          await scheduler.step(slot, last, { sampler, signal }),
+        );
         signal.throwIfAborted();
       }
       yield {
@@ -212,6 +233,7 @@ export class ChatService implements ChatModel {
       throw error;
     } finally {
       deadline.clear();
+      choice?.release();
       if (turn) this.#evicted += this.#cache(turn).evicted - evicted;
       lease.release(turn && !failed ? this.#remember(turn, last) : null);
     }

@@ -16,6 +16,7 @@ import type { GenerationRequest } from "../chat/chat_model.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import { issuesToError } from "./issues.ts";
 import { messagesSchema, toChatMessage } from "./messages.ts";
+import { responseFormatSchema, toAnswerFormat } from "./response_format.ts";
 
 /** A checked request. */
 export interface ChatRequest {
@@ -81,6 +82,7 @@ const obeyed = {
   seed: integer(Number.MIN_SAFE_INTEGER, "an integer within ±(2^53 - 1)"),
   logprobs: boolean,
   top_logprobs: integer(0, "an integer from 0 to 20", 20),
+  response_format: responseFormatSchema.nullish(),
   everstream: z.strictObject({
     policy: z.enum(POLICY_NAMES, `one of ${POLICY_NAMES.join(", ")}`).nullish(),
     sinks: integer(0, "an integer of 0 or more"),
@@ -121,10 +123,6 @@ const unsupported = {
   ),
   functions: only([], "left out: this server calls no functions"),
   function_call: only([], "left out: this server calls no functions"),
-  response_format: only(
-    [{ type: "text" }],
-    'left out or {"type":"text"}: this server forces no format',
-  ),
   modalities: only(
     [["text"]],
     'left out or ["text"]: this server writes nothing else',
@@ -202,6 +200,7 @@ function toGeneration(wire: WireRequest): Generation {
     stop: typeof wire.stop === "string" ? [wire.stop] : wire.stop ?? [],
     topLogprobs: wire.logprobs ? wire.top_logprobs ?? 0 : undefined,
     policy: wire.everstream ? toPolicy(wire.everstream) : undefined,
+    format: toAnswerFormat(wire.response_format),
   };
 }
 

@@ -20,6 +20,7 @@ serveInWorker(async (config) => {
     caches,
     description: describeModel(loaded),
     release: async () => {
+      service.close();
       await loaded.release();
       if (chosen.engine === "wasm" && config.threads > 1) {
         await endWasmThreads(config.threads);

@@ -87,6 +87,7 @@ Deno.test("every obeyed parameter reaches the model", () => {
         evict: "turn",
         kvBits: 8,
       },
+      format: undefined,
     },
   });
 });
@@ -129,6 +130,7 @@ Deno.test("what is left out or null has its default", () => {
       stop: [],
       topLogprobs: undefined,
       policy: undefined,
+      format: undefined,
     },
   };
   assertEquals(parseChatRequest({ messages }), expected);
@@ -303,11 +305,6 @@ const bad: [body: unknown, param: string | null, code: string][] = [
     "unsupported_parameter",
   ],
   [{ messages, functions: [] }, "functions", "unsupported_parameter"],
-  [
-    { messages, response_format: { type: "json_object" } },
-    "response_format",
-    "unsupported_parameter",
-  ],
   [
     { messages, reasoning_effort: "high" },
     "reasoning_effort",
