@@ -27,13 +27,16 @@ import { cancellable } from "./cancellable.ts";
 import {
   type CacheUsage,
   type ChatModel,
+  type EncodedPrompt,
   type GenerationEvent,
   type GenerationRequest,
   type ModelState,
+  type PromptSource,
   RequestError,
   UnavailableError,
 } from "./chat_model.ts";
 import { ConversationLog, isJoint, type Overlap } from "./conversation_log.ts";
+import { piecesOfTokens, readPieces, textOfPieces } from "./prompts.ts";
 import { canonicalText, type ChatTemplate, piecesOf } from "./template.ts";
 
 /** Bounds of what a service takes upon itself. */
@@ -88,6 +91,12 @@ interface Prompt {
   readonly text: string;
   /** UTF-16 units of it that are the system block; 0 if there is none. */
   readonly block: number;
+  /** Its tokens, where they were given; else they are the text's. */
+  readonly tokens: readonly number[] | null;
+  /** The request's parameter that it is from. */
+  readonly param: "messages" | "prompt";
+  /** Names its beginning among those that are shared: all of it but the last token, or the block. */
+  readonly shared: { readonly whole: boolean; readonly key: string };
   readonly policy: Policy;
   readonly sampler: Sampler;
 }
@@ -150,6 +159,29 @@ export class ChatService implements ChatModel {
     return cancellable((signal) => this.#answer(request, signal));
   }
 
+  async encode(
+    { addGenerationPrompt, ...source }: PromptSource & {
+      addGenerationPrompt: boolean;
+    },
+  ): Promise<EncodedPrompt> {
+    const { prompt } = source;
+    const pieces = readPieces(source, this.#parts, { addGenerationPrompt });
+    const { signal } = new AbortController();
+    return {
+      tokens: prompt && "tokens" in prompt
+        ? prompt.tokens
+        : await this.#encode(pieces, signal),
+      text: textOfPieces(pieces, this.#parts.tokenizer),
+    };
+  }
+
+  // deno-lint-ignore require-await -- what is thrown rejects
+  async decode(tokens: number[]): Promise<string> {
+    const { tokenizer } = this.#parts;
+    const pieces = piecesOfTokens(tokens, { tokenizer, param: "tokens" });
+    return textOfPieces(pieces, tokenizer);
+  }
+
   async *#answer(
     request: GenerationRequest,
     cancelled: AbortSignal,
@@ -177,8 +209,9 @@ export class ChatService implements ChatModel {
       const promptTokens = turn.log.tokens;
       const room = roomForAnswer(prompt.policy, promptTokens);
       const shared = beginning && "snapshot" in beginning;
-      const cachedTokens = turn.kept.tokens +
-        (shared ? tokens.block.length : 0);
+      const cachedTokens = shared
+        ? promptTokens - tokens.rest.length
+        : turn.kept.tokens;
       const cache = this.#cache(turn);
       yield { type: "start", promptTokens, cachedTokens, cache };
 
@@ -232,18 +265,38 @@ export class ChatService implements ChatModel {
     request: GenerationRequest,
     signal: AbortSignal,
   ): Promise<Prompt> {
-    const { template } = this.#parts;
-    const pieces = template.render(request.messages, {
+    const { template, decoder } = this.#parts;
+    const { choices = 1, messages, tools, prompt } = request;
+    if (choices > decoder.slots) {
+      throw new RequestError(
+        `The request is for ${choices} answers at once, and this server has ${decoder.slots} ` +
+          `slots: ask for fewer`,
+        "n",
+      );
+    }
+    const pieces = readPieces(request, this.#parts, {
       addGenerationPrompt: true,
     });
     const text = canonicalText(pieces);
-    const block = template.renderSystemBlock(request.messages, text) ?? [];
+    const block =
+      template.renderSystemBlock(messages, { rendered: text, tools }) ?? [];
     const { length } = canonicalText(block);
+    const ids = prompt && "tokens" in prompt ? prompt.tokens : null;
+    const whole = choices > 1;
     return {
       text,
       block: isJoint(text, length) ? length : 0,
+      tokens: ids,
+      param: prompt ? "prompt" : "messages",
+      shared: {
+        whole,
+        key: JSON.stringify(whole ? ids ?? [text] : text.slice(0, length)),
+      },
       policy: await this.#policy(request.policy ?? {}, block, signal),
-      sampler: await this.#sampler(request, pieces, signal),
+      sampler: await this.#sampler(
+        request,
+        () => ids ?? this.#encode(pieces, signal),
+      ),
     };
   }
 
@@ -271,30 +324,35 @@ export class ChatService implements ChatModel {
 
   /** Takes the rest of the prompt into the log; gives what the slot still has to be given. */
   async #appendPrompt(
-    { text, block, kept, log, pending, signal }: Turn,
+    { text, block, tokens, param, shared, kept, log, pending, signal }: Turn,
   ): Promise<{ block: number[]; rest: number[] }> {
     const pause = pauses(signal);
     const append = (part: string) => log.appendPrompt(piecesOf(part), pause);
     const own = Math.max(block, kept.length);
-    const ids = await append(text.slice(kept.length, own));
-    const rest = await append(text.slice(own));
-    const tokens = kept.length === 0
-      ? { block: ids, rest }
-      : { block: [], rest: [...pending, ...ids, ...rest] };
-    if (tokens.block.length + tokens.rest.length === 0) {
+    const ids = tokens ? [] : await append(text.slice(kept.length, own));
+    const rest = tokens
+      ? log.appendTokens(tokens)
+      : await append(text.slice(own));
+    const all = [...pending, ...ids, ...rest];
+    if (all.length === 0) {
       throw new RequestError(
-        "The messages hold no text that the model knows",
-        "messages",
+        "The prompt holds no text that the model knows",
+        param,
       );
     }
-    return tokens;
+    const common = shared.whole
+      ? all.length - 1
+      : kept.length === 0
+      ? ids.length
+      : 0;
+    return { block: all.slice(0, common), rest: all.slice(common) };
   }
 
   /** The copy of a new conversation's system block, or the claim to compute it; `null` if neither. */
   async #findBeginning(turn: Turn, tokens: number): Promise<Beginning | null> {
     if (tokens === 0) return null;
-    const { owner, policy, text, block, signal } = turn;
-    const of = { owner, policy, text: text.slice(0, block) };
+    const { owner, policy, shared, signal } = turn;
+    const of = { owner, policy, text: shared.key };
     return await this.#beginnings.find(of, signal);
   }
 
@@ -368,8 +426,7 @@ export class ChatService implements ChatModel {
 
   async #sampler(
     request: GenerationRequest,
-    prompt: readonly Piece[],
-    signal: AbortSignal,
+    prompt: () => readonly number[] | Promise<readonly number[]>,
   ): Promise<Sampler> {
     const { decoder } = this.#parts;
     let sampler: Sampler;
@@ -382,7 +439,7 @@ export class ChatService implements ChatModel {
     }
     // The whole prompt, whatever part of it a slot still holds: same prompt, same answer.
     if ((request.sampling.repetitionPenalty ?? 1) !== 1) {
-      sampler.observePrompt(await this.#encode(prompt, signal));
+      sampler.observePrompt(await prompt());
     }
     return sampler;
   }
@@ -456,9 +513,10 @@ function boundariesOf({ policy, log }: Turn): readonly number[] {
 
 /** How far a conversation goes along with a prompt; never with another owner's. */
 function overlapOf(memory: Memory, prompt: Prompt, owner: string): Overlap {
-  if (memory.owner !== owner || !samePolicy(memory.policy, prompt.policy)) {
-    return NOTHING;
-  }
+  const other = memory.owner !== owner ||
+    !samePolicy(memory.policy, prompt.policy);
+  // Tokens that were given need not be those of their text.
+  if (other || prompt.tokens) return NOTHING;
   const rewindable = memory.log.tokens <= memory.policy.rows.capacity;
   return memory.log.overlap(prompt.text, rewindable);
 }
