@@ -226,17 +226,17 @@ function textOf(tokens: readonly number[]): string {
 export function openService(
   decoder: ScriptedDecoder,
   parts:
-    & Partial<Pick<ChatParts, "sinks" | "window" | "policies">>
+    & Partial<Pick<ChatParts, "sinks" | "window" | "policies" | "template">>
     & Partial<
       ServiceLimits
     > = {},
 ): ChatService {
-  const { sinks = 4, window = 2048, policies, ...limits } = parts;
+  const { sinks = 4, window = 2048, policies, template, ...limits } = parts;
   return new ChatService({
     id: "scripted",
     decoder,
     tokenizer: TOKENIZER,
-    template: TEMPLATE,
+    template: template ?? TEMPLATE,
     sinks,
     window,
     policies: policies ??
