@@ -73,6 +73,26 @@ Deno.test("tools, calls and results are rendered as the template has them", () =
   assert(canonicalText(block!).includes("Tells the weather"));
 });
 
+Deno.test("what templates compare is whole, though it be part of a control token's text", () => {
+  const vocabulary = smallVocabulary();
+  const tokenizer = createTokenizer({
+    ...vocabulary,
+    tokens: [...vocabulary.tokens, "<|function_name|>"],
+    tokenTypes: [...vocabulary.tokenTypes, 3],
+  });
+  const template = createChatTemplate(
+    "{% for t in tools %}{% if t.type == 'function' %}{{ t.function.name }}{% endif %}{% endfor %}",
+    tokenizer,
+  );
+  assertEquals(
+    template.render([{ role: "user", content: "u" }], {
+      addGenerationPrompt: true,
+      tools: TOOLS,
+    }),
+    [{ text: "weather" }],
+  );
+});
+
 /** JSON with control tokens' texts, and parts of them, in values and names. */
 const hostile = fc.array(
   fc.constantFrom(...CONTROLS, "<|", "|>", "im_start", "tool", "a", '"', " "),
@@ -141,6 +161,7 @@ Deno.test("calls are read out of an answer's text", () => {
       // It only lacks its end.
       [CALL.replace("</tool_call>", ""), [call(0)]],
       [CALL.slice(0, -3), [{ text: CALL.slice(0, -3) }]],
+      [`x \n${CALL}y`, [{ text: "x" }, call(0), { text: "y" }]],
       [`${CALL} done`, [call(0), { text: " done" }]],
       // No calls.
       ["<tool_call>no</tool_call> x", [{
