@@ -1,5 +1,5 @@
 /** The web application: every route and what holds for all of them. No I/O on import. @module */
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
@@ -22,11 +22,13 @@ import {
   toApiError,
 } from "./openai/errors.ts";
 import { chatCompletionRoutes } from "./routes/chat_completions.ts";
+import { completionRoutes } from "./routes/completions.ts";
 import { clientOf, remoteNetwork } from "./routes/client.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { metricRoutes } from "./routes/metrics.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { PAGE_PATHS, pageRoutes } from "./routes/page.ts";
+import { TOKEN_PATHS, tokenRoutes } from "./routes/tokens.ts";
 import type { AppParts, Parts } from "./routes/parts.ts";
 
 export type { AppParts } from "./routes/parts.ts";
@@ -71,11 +73,17 @@ export function createApp(given: AppParts): Hono<Env> {
   const app = new Hono<Env>();
   protect(app, parts);
   app.route("/v1/chat/completions", chatCompletionRoutes(parts));
+  app.route("/v1/completions", completionRoutes(parts));
   app.route("/v1/models", modelRoutes(parts));
   app.route("/health", healthRoutes(parts));
   app.route("/metrics", metricRoutes(parts, metrics));
+  app.route("/", tokenRoutes(parts));
   app.route("/", pageRoutes());
-  allowOnly(app, "POST", ["/v1/chat/completions"]);
+  allowOnly(app, "POST", [
+    "/v1/chat/completions",
+    "/v1/completions",
+    ...TOKEN_PATHS,
+  ]);
   allowOnly(app, "GET", [
     "/v1/models",
     "/v1/models/*",
@@ -106,21 +114,20 @@ function protect(app: Hono<Env>, parts: Parts): void {
   app.use(logRequests(parts.log));
   if (parts.tracing) app.use(parts.tracing.nameRequest);
   app.use(securityHeaders());
-  app.use(
-    "/v1/*",
-    cors({
-      origin: parts.origins === "*" ? "*" : [...parts.origins],
-      exposeHeaders: ["x-request-id", "retry-after", ...RATE_HEADERS],
-      maxAge: 86_400,
-    }),
-  );
+  const api = (middleware: MiddlewareHandler) => {
+    for (const path of ["/v1/*", ...TOKEN_PATHS]) app.use(path, middleware);
+  };
+  api(cors({
+    origin: parts.origins === "*" ? "*" : [...parts.origins],
+    exposeHeaders: ["x-request-id", "retry-after", ...RATE_HEADERS],
+    maxAge: 86_400,
+  }));
   app.use(refuseWhileDraining(parts.drain));
   app.use(limitHeaders());
   if (keys) app.use(requireKey(keys, ["/health", ...PAGE_PATHS]));
   if (rates.requests > 0 || rates.tokens > 0 || rates.streams > 0) {
     // Without keys anyone may send any token: only addresses tell clients apart.
-    app.use(
-      "/v1/*",
+    api(
       limitRate(rates, (c) => keys ? clientOf(c).owner : remoteNetwork(c.env)),
     );
   }

@@ -13,6 +13,47 @@ import type { SamplingOptions } from "../sampling/options.ts";
 export interface ChatMessage {
   role: "system" | "user" | "assistant" | "tool";
   content: string;
+  /** Calls that the assistant made. */
+  toolCalls?: ToolCall[] | undefined;
+  /** The call whose result a tool's message is. */
+  toolCallId?: string | undefined;
+}
+
+/** A function that the model may ask its client to call. */
+export interface Tool {
+  name: string;
+  description?: string | undefined;
+  /** JSON Schema of its arguments. */
+  parameters?: Record<string, unknown> | undefined;
+}
+
+/** What the model asked its client to call. */
+export interface ToolCall {
+  id: string;
+  name: string;
+  arguments: Record<string, unknown>;
+}
+
+/**
+ * A prompt as it is, without a template: text never becomes a control token, ids do. Before a text
+ * comes the token that some models expect there, unless it is to be `bare`.
+ */
+export type RawPrompt = { text: string; bare?: boolean } | { tokens: number[] };
+
+/** What a prompt is made of. */
+export interface PromptSource {
+  messages: ChatMessage[];
+  /** What the messages may have called, and the answer may call. */
+  tools?: Tool[] | undefined;
+  /** In place of messages, of which there are none then. */
+  prompt?: RawPrompt | undefined;
+}
+
+/** A prompt as the model reads it. */
+export interface EncodedPrompt {
+  tokens: number[];
+  /** Its text, in which control tokens cannot be told from text that looks like them. */
+  text: string;
 }
 
 /** Who asks. */
@@ -24,9 +65,8 @@ export interface Client {
 }
 
 /** What a client asks of the model. */
-export interface GenerationRequest {
+export interface GenerationRequest extends PromptSource {
   client: Client;
-  messages: ChatMessage[];
   sampling: SamplingOptions;
   /** Most tokens to generate; `undefined` lets the model end by itself. */
   maxTokens?: number | undefined;
@@ -38,6 +78,11 @@ export interface GenerationRequest {
   policy?: PolicyRequest | undefined;
   /** What the answer's text must be; `undefined` lets it be any. */
   format?: AnswerFormat | undefined;
+  /**
+   * How many requests, this one included, are made at once for answers to one prompt: it is computed
+   * once for all of them. Default 1.
+   */
+  choices?: number | undefined;
 }
 
 /** What an answer's text must be. */
@@ -166,6 +211,21 @@ export interface ChatModel {
   ): AsyncGenerator<GenerationEvent, void, void>;
   /** What the model is at. */
   state(): Promise<ModelState>;
+  /**
+   * A prompt's tokens, which {@linkcode ChatModel.generate} would go on from.
+   *
+   * @param source.addGenerationPrompt whether messages end with the beginning of the answer
+   * @throws {RequestError} if there is no such prompt
+   */
+  encode(
+    source: PromptSource & { addGenerationPrompt: boolean },
+  ): Promise<EncodedPrompt>;
+  /**
+   * The text of tokens; control tokens become their texts, bytes that are no UTF-8 become U+FFFD.
+   *
+   * @throws {RequestError} if a token does not exist
+   */
+  decode(tokens: number[]): Promise<string>;
 }
 
 /** A request that this server cannot serve as asked; the message is for the client. */

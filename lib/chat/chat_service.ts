@@ -30,14 +30,17 @@ import { cancellable } from "./cancellable.ts";
 import {
   type CacheUsage,
   type ChatModel,
+  type EncodedPrompt,
   type GenerationEvent,
   type GenerationRequest,
   type ModelState,
+  type PromptSource,
   RequestError,
 } from "./chat_model.ts";
 import { checkFormat, type Choice, chooseWithin } from "./formats.ts";
 import { ConversationLog, isJoint, type Overlap } from "./conversation_log.ts";
 import { Deadline } from "./deadline.ts";
+import { piecesOfTokens, readPieces, textOfPieces } from "./prompts.ts";
 import { canonicalText, type ChatTemplate, piecesOf } from "./template.ts";
 
 /** Bounds of what a service takes upon itself. */
@@ -93,6 +96,12 @@ interface Prompt {
   readonly text: string;
   /** UTF-16 units of it that are the system block; 0 if there is none. */
   readonly block: number;
+  /** Its tokens, where they were given; else they are the text's. */
+  readonly tokens: readonly number[] | null;
+  /** The request's parameter that it is from. */
+  readonly param: "messages" | "prompt";
+  /** Names its beginning among those that are shared: all of it but the last token, or the block. */
+  readonly shared: { readonly whole: boolean; readonly key: string };
   readonly policy: Policy;
   /** Where such caches are. */
   readonly lane: CacheLane<Memory>;
@@ -152,6 +161,29 @@ export class ChatService implements ChatModel {
     return cancellable((signal) => this.#answer(request, signal));
   }
 
+  async encode(
+    { addGenerationPrompt, ...source }: PromptSource & {
+      addGenerationPrompt: boolean;
+    },
+  ): Promise<EncodedPrompt> {
+    const { prompt } = source;
+    const pieces = readPieces(source, this.#parts, { addGenerationPrompt });
+    const { signal } = new AbortController();
+    return {
+      tokens: prompt && "tokens" in prompt
+        ? prompt.tokens
+        : await this.#encode(pieces, signal),
+      text: textOfPieces(pieces, this.#parts.tokenizer),
+    };
+  }
+
+  // deno-lint-ignore require-await -- what is thrown rejects
+  async decode(tokens: number[]): Promise<string> {
+    const { tokenizer } = this.#parts;
+    const pieces = piecesOfTokens(tokens, { tokenizer, param: "tokens" });
+    return textOfPieces(pieces, tokenizer);
+  }
+
   async *#answer(
     request: GenerationRequest,
     cancelled: AbortSignal,
@@ -182,8 +214,9 @@ export class ChatService implements ChatModel {
       const promptTokens = turn.log.tokens;
       const room = roomForAnswer(prompt.policy, promptTokens);
       const shared = beginning && "snapshot" in beginning;
-      const cachedTokens = turn.kept.tokens +
-        (shared ? tokens.block.length : 0);
+      const cachedTokens = shared
+        ? promptTokens - tokens.rest.length
+        : turn.kept.tokens;
       const cache = this.#cache(turn);
       yield { type: "start", promptTokens, cachedTokens, cache };
 
@@ -245,28 +278,50 @@ export class ChatService implements ChatModel {
     signal: AbortSignal,
   ): Promise<Prompt> {
     const { template } = this.#parts;
-    const pieces = template.render(request.messages, {
+    const { choices = 1, messages, tools, prompt } = request;
+    const pieces = readPieces(request, this.#parts, {
       addGenerationPrompt: true,
     });
     const text = canonicalText(pieces);
-    const block = template.renderSystemBlock(request.messages, text) ?? [];
+    const block =
+      template.renderSystemBlock(messages, { rendered: text, tools }) ?? [];
     const { length } = canonicalText(block);
     const policy = await this.#policy(request.policy ?? {}, block, signal);
+    const lane = this.#lanes.of(formatOf(policy));
+    const { slots } = lane.decoder;
+    if (choices > slots) {
+      throw new RequestError(
+        `The request is for ${choices} answers at once, and this server has ${slots} ` +
+          `slots: ask for fewer`,
+        "n",
+      );
+    }
+    const ids = prompt && "tokens" in prompt ? prompt.tokens : null;
+    const whole = choices > 1;
     return {
       text,
       block: isJoint(text, length) ? length : 0,
+      tokens: ids,
+      param: prompt ? "prompt" : "messages",
+      shared: {
+        whole,
+        key: JSON.stringify(whole ? ids ?? [text] : text.slice(0, length)),
+      },
       policy,
-      lane: this.#lanes.of(formatOf(policy)),
-      sampler: await this.#sampler(request, pieces, signal),
+      lane,
+      sampler: await this.#sampler(
+        request,
+        () => ids ?? this.#encode(pieces, signal),
+      ),
     };
   }
 
   /** How far a conversation goes along with a prompt; never with another owner's. */
   #overlap(memory: Memory, prompt: Prompt, owner: string): Overlap {
     const { log, policy } = memory;
-    if (memory.owner !== owner || !samePolicy(policy, prompt.policy)) {
-      return NOTHING;
-    }
+    const other = memory.owner !== owner || !samePolicy(policy, prompt.policy);
+    // Tokens that were given need not be those of their text.
+    if (other || prompt.tokens) return NOTHING;
     const { decoder } = prompt.lane;
     const rewindable = decoder.rewindable(policy.rows, log.tokens);
     return log.overlap(prompt.text, rewindable);
@@ -297,30 +352,35 @@ export class ChatService implements ChatModel {
 
   /** Takes the rest of the prompt into the log; gives what the slot still has to be given. */
   async #appendPrompt(
-    { text, block, kept, log, pending, signal }: Turn,
+    { text, block, tokens, param, shared, kept, log, pending, signal }: Turn,
   ): Promise<{ block: number[]; rest: number[] }> {
     const pause = pauses(signal);
     const append = (part: string) => log.appendPrompt(piecesOf(part), pause);
     const own = Math.max(block, kept.length);
-    const ids = await append(text.slice(kept.length, own));
-    const rest = await append(text.slice(own));
-    const tokens = kept.length === 0
-      ? { block: ids, rest }
-      : { block: [], rest: [...pending, ...ids, ...rest] };
-    if (tokens.block.length + tokens.rest.length === 0) {
+    const ids = tokens ? [] : await append(text.slice(kept.length, own));
+    const rest = tokens
+      ? log.appendTokens(tokens)
+      : await append(text.slice(own));
+    const all = [...pending, ...ids, ...rest];
+    if (all.length === 0) {
       throw new RequestError(
-        "The messages hold no text that the model knows",
-        "messages",
+        "The prompt holds no text that the model knows",
+        param,
       );
     }
-    return tokens;
+    const common = shared.whole
+      ? all.length - 1
+      : kept.length === 0
+      ? ids.length
+      : 0;
+    return { block: all.slice(0, common), rest: all.slice(common) };
   }
 
   /** The copy of a new conversation's system block, or the claim to compute it; `null` if neither. */
   async #findBeginning(turn: Turn, tokens: number): Promise<Beginning | null> {
     if (tokens === 0) return null;
-    const { owner, policy, lane, text, block, signal } = turn;
-    const of = { owner, policy, text: text.slice(0, block) };
+    const { owner, policy, lane, shared, signal } = turn;
+    const of = { owner, policy, text: shared.key };
     return await lane.beginnings.find(of, signal);
   }
 
@@ -394,8 +454,7 @@ export class ChatService implements ChatModel {
 
   async #sampler(
     request: GenerationRequest,
-    prompt: readonly Piece[],
-    signal: AbortSignal,
+    prompt: () => readonly number[] | Promise<readonly number[]>,
   ): Promise<Sampler> {
     const { decoder } = this.#lanes.standard;
     let sampler: Sampler;
@@ -408,7 +467,7 @@ export class ChatService implements ChatModel {
     }
     // The whole prompt, whatever part of it a slot still holds: same prompt, same answer.
     if ((request.sampling.repetitionPenalty ?? 1) !== 1) {
-      sampler.observePrompt(await this.#encode(prompt, signal));
+      sampler.observePrompt(await prompt());
     }
     return sampler;
   }

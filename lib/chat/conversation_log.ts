@@ -85,6 +85,12 @@ export class ConversationLog {
     return ids;
   }
 
+  /** Appends a prompt's tokens as they are; what is generated may complete their last character. */
+  appendTokens(tokens: readonly number[]): number[] {
+    for (const id of tokens) this.appendToken(id);
+    return [...tokens];
+  }
+
   /** Appends a generated token; gives the text that became whole. */
   appendToken(id: number): string {
     if (this.#tokenizer.isControl(id)) {

@@ -65,6 +65,8 @@ export class Drain {
       id: model.id,
       created: model.created,
       state: () => model.state(),
+      encode: (source) => model.encode(source),
+      decode: (tokens) => model.decode(tokens),
       generate: (request) => this.#endable(model, request),
     };
   }

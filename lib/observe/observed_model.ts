@@ -29,6 +29,8 @@ export function observed(model: ChatModel, by: readonly Observe[]): ChatModel {
     id: model.id,
     created: model.created,
     state: () => model.state(),
+    encode: (source) => model.encode(source),
+    decode: (tokens) => model.decode(tokens),
     generate: (request) =>
       passedThrough(
         model.generate(request),

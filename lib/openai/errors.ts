@@ -79,7 +79,7 @@ export function modelNotFound(asked: string, loaded: string): ApiError {
 export function routeNotFound(method: string, path: string): ApiError {
   return invalidRequest(
     `There is nothing at ${method} ${path}. ` +
-      "See POST /v1/chat/completions, GET /v1/models, GET /health, GET /metrics and the page at /.",
+      "See POST /v1/chat/completions, /v1/completions, /tokenize, /detokenize and /apply-template, GET /v1/models, GET /health, GET /metrics and the page at /.",
     { status: 404, code: "unknown_url" },
   );
 }

@@ -4,9 +4,9 @@
  * @module
  */
 import type {
+  ChatModel,
   GenerationEvent,
   GenerationRequest,
-  ModelState,
 } from "../chat/chat_model.ts";
 import type { Config } from "../config.ts";
 import type { CacheSetup } from "../plan/cache_setup.ts";
@@ -16,7 +16,22 @@ import type { PlainError } from "./plain_error.ts";
 export type Question =
   | { type: "generate"; id: number; request: GenerationRequest }
   | { type: "cancel"; id: number }
-  | { type: "state"; id: number };
+  | { [Name in keyof Methods]: Call<Name> }[keyof Methods];
+
+/** The model's methods that give one value. */
+export type Methods = Pick<ChatModel, "state" | "encode" | "decode">;
+
+/** What such a method is asked. */
+export interface Call<Name extends keyof Methods> {
+  type: Name;
+  id: number;
+  args: Parameters<Methods[Name]>;
+}
+
+/** What such a method gives. */
+export type Value<Name extends keyof Methods> = Awaited<
+  ReturnType<Methods[Name]>
+>;
 
 /** What the main thread says: first `load`, last `stop`. */
 export type Command =
@@ -24,12 +39,12 @@ export type Command =
   | Question
   | { type: "stop" };
 
-/** What the model's thread says of one question. After `done`, `error` and `state` nothing follows. */
+/** What the model's thread says of one question. After `done`, `error` and `value` nothing follows. */
 export type Answer =
   | { type: "event"; id: number; event: GenerationEvent }
   | { type: "done"; id: number }
   | { type: "error"; id: number; error: PlainError }
-  | { type: "state"; id: number; state: ModelState };
+  | { type: "value"; id: number; value: Value<keyof Methods> };
 
 /** What the model's thread says. */
 export type Report =

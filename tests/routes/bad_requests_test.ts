@@ -54,8 +54,8 @@ const cases: Case[] = [
       }${"]".repeat(4e6)}}`,
     },
     status: 400,
-    code: "unsupported_parameter",
-    param: "tools",
+    code: "invalid_type",
+    param: "tools[0]",
   },
   {
     name: "JSON that is no object",
@@ -100,8 +100,8 @@ const cases: Case[] = [
     name: "tools",
     init: { ...chat, body: JSON.stringify(hello({ tools: [{}] })) },
     status: 400,
-    code: "unsupported_parameter",
-    param: "tools",
+    code: "missing_required_parameter",
+    param: "tools[0].type",
   },
   {
     name: "an unknown parameter",

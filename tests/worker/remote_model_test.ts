@@ -182,3 +182,18 @@ Deno.test("a trap of the engine is not an answer but the end of its thread", asy
     WebAssembly.RuntimeError,
   );
 });
+
+Deno.test("prompts are encoded and tokens decoded on the other side, errors included", async () => {
+  const { remote, asked } = behindWire();
+  const prompt = { text: "abc" };
+  assertEquals(
+    await remote.encode({ messages: [], prompt, addGenerationPrompt: true }),
+    { tokens: [3], text: "abc" },
+  );
+  assertEquals(await remote.decode([1, 2]), "1,2");
+  const error = await assertRejects(() => remote.decode([]), RequestError);
+  assertEquals((error as RequestError).param, "tokens");
+  assertEquals(asked, ["encode", "decode", "decode"]);
+  remote.close(() => new Error("gone"));
+  await assertRejects(() => remote.decode([1]), Error, "gone");
+});

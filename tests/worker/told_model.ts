@@ -7,9 +7,11 @@ import { cancellable } from "../../lib/chat/cancellable.ts";
 import {
   type CacheUsage,
   type ChatModel,
+  type EncodedPrompt,
   type GenerationEvent,
   type GenerationRequest,
   type ModelState,
+  type PromptSource,
   RequestError,
   UnavailableError,
 } from "../../lib/chat/chat_model.ts";
@@ -131,6 +133,17 @@ export class ToldModel implements ChatModel {
         beginningsFound: 0,
       },
     });
+  }
+
+  encode({ prompt }: PromptSource): Promise<EncodedPrompt> {
+    const text = prompt && "text" in prompt ? prompt.text : "";
+    return Promise.resolve({ tokens: [text.length], text });
+  }
+
+  decode(tokens: number[]): Promise<string> {
+    return tokens.length > 0
+      ? Promise.resolve(tokens.join())
+      : Promise.reject(new RequestError("There are none", "tokens"));
   }
 }
 

@@ -1,0 +1,126 @@
+/** What becomes of an answer: one object, or a stream of them. @module */
+import type { Context } from "hono";
+import type { RequestIdVariables } from "hono/request-id";
+import type { GenerationRequest } from "../chat/chat_model.ts";
+import { answerChoices, type AnswerEvent } from "../chat/choices.ts";
+import type { ChatModel } from "../chat/chat_model.ts";
+import {
+  type AnswerOptions,
+  CompletionBuilder,
+  type CompletionFormat,
+  FrameWriter,
+} from "../openai/completion.ts";
+import { invalidRequest } from "../openai/errors.ts";
+import type { Delivery } from "../openai/parameters.ts";
+import { eventStream } from "./event_stream.ts";
+import type { Parts } from "./parts.ts";
+import { Turn } from "./turn.ts";
+
+/** What the routes that generate know of a request. */
+export type AnswerEnv = { Variables: RequestIdVariables };
+
+/** What is asked of the model, and how the client wants it. */
+export interface Asked {
+  model: ChatModel;
+  requests: GenerationRequest[];
+  delivery: Delivery;
+  format: CompletionFormat;
+}
+
+/** Answers a request. */
+export async function answer(
+  c: Context<AnswerEnv>,
+  parts: Parts,
+  { model, requests, delivery, format }: Asked,
+): Promise<Response> {
+  const turn = new Turn(answerChoices(model, requests, delivery.n), {
+    backlog: parts.backlog,
+    report: (error) => parts.report(error, c.get("requestId")),
+  });
+  const options = {
+    model: model.id,
+    choices: requests.length * delivery.n,
+    logprobs: requests[0]?.topLogprobs !== undefined,
+    includeUsage: delivery.includeUsage,
+    cacheState: c.req.header("x-everstream-cache") === "1",
+  };
+  const way = { turn, format, options };
+  return delivery.stream ? await streamed(c, parts, way) : await whole(c, way);
+}
+
+interface Way {
+  turn: Turn<AnswerEvent>;
+  format: CompletionFormat;
+  options: AnswerOptions;
+}
+
+async function whole(
+  c: Context<AnswerEnv>,
+  { turn, format, options }: Way,
+): Promise<Response> {
+  const builder = new CompletionBuilder(format, options);
+  return await whileConnected(c.req.raw, turn, async () => {
+    for (;;) {
+      await arrival(turn);
+      for (const event of turn.take()) {
+        const complete = builder.add(event);
+        if (complete) return c.json(complete);
+      }
+    }
+  });
+}
+
+async function streamed(
+  c: Context<AnswerEnv>,
+  { pingInterval, report }: Parts,
+  { turn, format, options }: Way,
+): Promise<Response> {
+  // However long the queue is: what is refused there gets a status, not a broken stream.
+  await whileConnected(c.req.raw, turn, () => arrival(turn));
+  const body = eventStream(turn, {
+    frames: new FrameWriter(format, options),
+    pingInterval,
+    report: (error) => report(error, c.get("requestId")),
+  });
+  return c.body(body, 200, {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+  });
+}
+
+/**
+ * Closes the turn if the client leaves before there is a response. Listens no longer than that:
+ * Deno fires the signal for requests that were answered, too, and a response stream has `cancel()`.
+ */
+async function whileConnected<T>(
+  { signal }: Request,
+  turn: Turn<AnswerEvent>,
+  work: () => Promise<T>,
+): Promise<T> {
+  const close = () => turn.close();
+  signal.addEventListener("abort", close);
+  if (signal.aborted) close();
+  try {
+    return await work();
+  } catch (error) {
+    close();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", close);
+  }
+}
+
+/** Waits until there are events to take. */
+async function arrival(turn: Turn<AnswerEvent>): Promise<void> {
+  await turn.arrives();
+  if (turn.over) throw clientGone();
+}
+
+/** Nobody reads this one; 499 is nginx's word for it in logs. */
+function clientGone(): Error {
+  return invalidRequest("The client left before the answer was complete.", {
+    status: 499,
+    code: "client_closed_request",
+  });
+}
