@@ -16,6 +16,7 @@ import {
   openGpuDecoder,
   openHostModel,
 } from "../lib/decoder/open_decoder.ts";
+import { RecomputingDecoder } from "../lib/decoder/recomputing_decoder.ts";
 import { chooseEngine } from "../lib/engine/choose.ts";
 import { locateModel, terminalProgress } from "../lib/models/mod.ts";
 import { createTokenizer, type Tokenizer } from "../lib/text/tokenizer.ts";
@@ -149,7 +150,8 @@ export class BenchStream {
     model: BenchModel,
     policy: SinkWindow,
   ): Promise<BenchStream> {
-    return new BenchStream(await model.decoder(policy), policy);
+    const decoder = new RecomputingDecoder(await model.decoder(policy));
+    return new BenchStream(decoder, policy);
   }
 
   /** Forgets everything. */

@@ -5,7 +5,13 @@
  */
 import { z } from "zod";
 import { BYTES_FORM, parseBytes } from "./byte_size.ts";
-import { POLICY_NAMES, type PolicyName } from "./cache/policy.ts";
+import {
+  type Eviction,
+  EVICTIONS,
+  POLICY_NAMES,
+  type PolicyName,
+  USUAL_POLICIES,
+} from "./cache/policy.ts";
 import { GPU_PREFERENCES, type GpuPreference } from "./engine/adapter.ts";
 import { ENGINE_CHOICES, type EngineChoice } from "./engine/choose.ts";
 import { GPU_ROWS, type GpuRowsChoice } from "./engine/gpu_element.ts";
@@ -36,6 +42,7 @@ export interface Config {
   readonly policies: {
     readonly standard: PolicyName;
     readonly allowed: readonly PolicyName[];
+    readonly evict: Eviction;
   };
   /** Bytes for the caches of conversations that are answered; they decide how many slots there are. */
   readonly memory: number;
@@ -77,7 +84,8 @@ const SCHEMA = z.object({
   EVERSTREAM_WINDOW: count(1, MAX_ROWS, 1020),
   EVERSTREAM_POLICY: z.enum(POLICY_NAMES).default("sink-window"),
   EVERSTREAM_POLICIES: z.string().transform((text) => text.split(","))
-    .pipe(z.array(z.enum(POLICY_NAMES)).min(1)).default([...POLICY_NAMES]),
+    .pipe(z.array(z.enum(POLICY_NAMES)).min(1)).default([...USUAL_POLICIES]),
+  EVERSTREAM_EVICT: z.enum(EVICTIONS).default("token"),
   EVERSTREAM_MEMORY: bytes("384MiB"),
   EVERSTREAM_SWAP: bytes("512MiB"),
   EVERSTREAM_SHARED: bytes("64MiB"),
@@ -85,6 +93,14 @@ const SCHEMA = z.object({
   EVERSTREAM_QUEUE_SECONDS: seconds(30),
   EVERSTREAM_ANSWER_SECONDS: seconds(600),
   EVERSTREAM_MAX_TOKENS: count(1, 1 << 30, 4096),
+}).superRefine(({ EVERSTREAM_POLICY, EVERSTREAM_POLICIES }, context) => {
+  if (EVERSTREAM_POLICIES.includes(EVERSTREAM_POLICY)) return;
+  context.addIssue({
+    code: "custom",
+    path: ["EVERSTREAM_POLICY"],
+    message:
+      `must be one of EVERSTREAM_POLICIES (${EVERSTREAM_POLICIES}), and is ${EVERSTREAM_POLICY} here`,
+  });
 });
 
 /** Names of the variables that are read. */
@@ -137,6 +153,7 @@ export function readConfig(environment: Environment = Deno.env): Config {
     policies: {
       standard: values.EVERSTREAM_POLICY,
       allowed: values.EVERSTREAM_POLICIES,
+      evict: values.EVERSTREAM_EVICT,
     },
     memory: values.EVERSTREAM_MEMORY,
     limits: {

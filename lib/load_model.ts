@@ -10,6 +10,7 @@ import { createChatTemplate } from "./chat/template.ts";
 import type { Config } from "./config.ts";
 import type { Decoder } from "./decoder/decoder.ts";
 import { openDecoder } from "./decoder/open_decoder.ts";
+import { RecomputingDecoder } from "./decoder/recomputing_decoder.ts";
 import { chooseEngine, type ChosenEngine } from "./engine/choose.ts";
 import { familyOf } from "./graph/convert.ts";
 import { locateModel, terminalProgress } from "./models/mod.ts";
@@ -52,15 +53,17 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
     sinks: sinks === "system" ? config.systemSinks : sinks,
     window,
   };
-  const decoder = await openDecoder(
-    chosen.engine,
-    {
-      file,
-      sha256: located.sha256,
-      graphs: join(config.modelsDirectory, "graphs"),
-    },
-    { ...room, slots: { memory: config.memory } },
-    config,
+  const decoder = new RecomputingDecoder(
+    await openDecoder(
+      chosen.engine,
+      {
+        file,
+        sha256: located.sha256,
+        graphs: join(config.modelsDirectory, "graphs"),
+      },
+      { ...room, slots: { memory: config.memory } },
+      config,
+    ),
   );
   const service = new ChatService({
     id: located.id,

@@ -29,6 +29,7 @@ Deno.test("what makes no sense is refused by name", () => {
       ["EVERSTREAM_QUEUE_SECONDS", "0"],
       ["EVERSTREAM_ANSWER_SECONDS", "1.5"],
       ["EVERSTREAM_GPU", "fast"],
+      ["EVERSTREAM_EVICT", "page"],
       ["EVERSTREAM_GPU_ROWS", "f64"],
     ] as const
   ) {
@@ -57,6 +58,40 @@ Deno.test("limits are what they are set to, in milliseconds and bytes", () => {
     swapBytes: 0,
     sharedBytes: 1_000_000,
   });
+});
+
+Deno.test("requests may ask for every policy but the slow one, unless told otherwise", () => {
+  const allowed = (variables: Record<string, string>) =>
+    read(variables).policies.allowed;
+  assertEquals(allowed({}), ["full", "window", "sink-window"]);
+  assertEquals(
+    allowed({ EVERSTREAM_POLICIES: "window-recompute,sink-window" }),
+    ["window-recompute", "sink-window"],
+  );
+});
+
+Deno.test("the policy of requests that do not say must be one that they may ask for", () => {
+  const policy = { EVERSTREAM_POLICY: "window-recompute" };
+  const { standard } = read({
+    ...policy,
+    EVERSTREAM_POLICIES: "window-recompute,window",
+  }).policies;
+  assertEquals(standard, "window-recompute");
+  assertThrows(
+    () => read(policy),
+    RangeError,
+    'EVERSTREAM_POLICY="window-recompute": must be one of EVERSTREAM_POLICIES (full,window,sink-window)',
+  );
+  assertThrows(
+    () => read({ EVERSTREAM_POLICIES: "full" }),
+    RangeError,
+    "must be one of EVERSTREAM_POLICIES (full), and is sink-window here",
+  );
+});
+
+Deno.test("tokens leave one by one, unless told otherwise", () => {
+  assertEquals(read({}).policies.evict, "token");
+  assertEquals(read({ EVERSTREAM_EVICT: "turn" }).policies.evict, "turn");
 });
 
 Deno.test("the GPU with the most power is taken, and rows as it can, unless told otherwise", () => {

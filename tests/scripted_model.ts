@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { visibleMessages } from "../lib/cache/horizon.ts";
 import type {
   CacheUsage,
   ChatModel,
@@ -176,14 +177,23 @@ export class ScriptedModel implements ChatModel {
   #cache(): CacheUsage {
     const { capacity = 64, sinks = 4 } = this.script;
     const held = Math.min(this.seen, capacity);
+    const position = Math.max(
+      Math.min(sinks, held),
+      this.seen - capacity + sinks,
+    );
     return {
       policy: "sink-window",
+      evict: "token",
       held,
       seen: this.seen,
       evicted: this.seen - held,
       capacity,
       sinks: Math.min(sinks, held),
-      horizon: Math.max(Math.min(sinks, held), this.seen - capacity + sinks),
+      horizon: {
+        position,
+        // It knows of no template: all is one message.
+        messages: visibleMessages([], { seen: this.seen, sinks, position }),
+      },
       bytes: capacity * 23_040,
       fullBytes: this.seen * 23_040,
     };

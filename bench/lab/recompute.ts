@@ -6,12 +6,12 @@
  *
  * @module
  */
-import { SinkWindow } from "../../lib/cache/sink_window.ts";
+import { RecomputedWindow } from "../../lib/cache/recomputed_window.ts";
 import { type BenchModel, BenchStream, timed } from "../bench_model.ts";
 import { logSumExp, median } from "../statistics.ts";
 
-/** A window that is rebuilt. */
-export interface RecomputedWindow {
+/** What was measured of a window that is rebuilt. */
+export interface RecomputedLosses {
   readonly window: number;
   /** Queries that were sampled. */
   readonly positions: readonly number[];
@@ -48,17 +48,16 @@ export async function recomputeWindow(
     positions: readonly number[];
     onProgress?: (done: number) => void;
   },
-): Promise<RecomputedWindow> {
+): Promise<RecomputedLosses> {
   const { window, text, positions } = options;
-  const stream = await BenchStream.open(model, new SinkWindow(0, window));
+  const stream = await BenchStream.open(model, new RecomputedWindow(window));
   const losses = new Float64Array(positions.length);
   const times: number[] = [];
   for (const [i, position] of positions.entries()) {
-    const last = text.slice(Math.max(0, position + 1 - window), position + 1);
+    const next = text.slice(stream.decoder.seen(0), position + 1);
     times.push(
       await timed(async () => {
-        stream.restart();
-        const logits = await stream.append(last);
+        const logits = await stream.append(next);
         losses[i] = logSumExp(logits) - logits[text[position + 1]!]!;
       }),
     );

@@ -2,7 +2,7 @@
 import type { Machine } from "../machine.ts";
 import type { LabPolicy } from "./policies.ts";
 import type { RecallResult } from "./recall.ts";
-import type { RecomputedWindow } from "./recompute.ts";
+import type { RecomputedLosses } from "./recompute.ts";
 import type { StreamedPolicy } from "./stream.ts";
 
 /** A policy's stream; index `q` is of the query of token `q`, about token `q + 1`. */
@@ -20,7 +20,7 @@ export interface StreamRecord {
 }
 
 /** A window that was rebuilt, at a sample of positions. */
-export interface RecomputeRecord extends Omit<RecomputedWindow, "losses"> {
+export interface RecomputeRecord extends Omit<RecomputedLosses, "losses"> {
   readonly losses: readonly number[];
 }
 
@@ -57,7 +57,7 @@ export function streamRecord(streamed: StreamedPolicy): StreamRecord {
 }
 
 /** A rebuilt window to keep. */
-export function recomputeRecord(window: RecomputedWindow): RecomputeRecord {
+export function recomputeRecord(window: RecomputedLosses): RecomputeRecord {
   return { ...window, losses: rounded(window.losses) };
 }
 

@@ -14,7 +14,8 @@
  *
  * @module
  */
-import { type Held, HIDDEN, type SinkWindow } from "./sink_window.ts";
+import type { Held } from "./held.ts";
+import { HIDDEN, type SinkWindow } from "./sink_window.ts";
 
 /** Rows of each head of a slot. */
 export interface GpuRows {
@@ -48,17 +49,26 @@ export function copyOfSinks(rows: GpuRows, t: number): number {
 }
 
 /** Rows from the first that hold what is kept of a conversation. */
-export function heldRows(rows: GpuRows, { policy, seen }: Held): number {
+export function heldRows(
+  rows: GpuRows,
+  { policy, seen }: Pick<Held, "policy" | "seen">,
+): number {
   return rows.sinks + Math.max(0, Math.min(policy.window, seen - policy.sinks));
 }
 
 /** By how many positions the sinks' copies for the query of position `p` are rotated on; 0: it sees the sinks themselves. */
-export function sinkShift(policy: SinkWindow, p: number): number {
-  return policy.sinks === 0 ? 0 : p - policy.sinkQueryPosition(p);
+export function sinkShift(
+  { policy, boundaries }: Pick<Held, "policy" | "boundaries">,
+  p: number,
+): number {
+  return policy.sinks === 0 ? 0 : p - policy.sinkQueryPosition(p, boundaries);
 }
 
 /** Most tokens of a chunk. */
-export function chunkLimit(rows: GpuRows, { policy, seen }: Held): number {
+export function chunkLimit(
+  rows: GpuRows,
+  { policy, seen }: Pick<Held, "policy" | "seen">,
+): number {
   const before = policy.capacity - seen; // tokens that still see the sinks themselves
   const limit = policy.sinks === 0
     ? rows.spare
@@ -100,7 +110,7 @@ export function planAppend(
     const next = seen + lane.count;
     count = Math.max(count, lane.count);
     used = Math.max(used, heldRows(rows, { policy, seen: next }));
-    if (sinkShift(policy, ready ? next : next - 1) > 0) {
+    if (sinkShift(lane, ready ? next : next - 1) > 0) {
       copies = ready ? 1 : lane.count;
     }
   }
@@ -119,16 +129,17 @@ export function planAppend(
 export function fillGpuMask(
   mask: Float32Array,
   rows: GpuRows,
-  { policy, seen, count }: Lane,
+  lane: Lane,
   append: number,
 ): void {
+  const { policy, seen, count } = lane;
   const total = mask.length / count;
-  policy.fillMask(mask, { seen, count, chunkColumns: total - append }, {
+  policy.fillMask(mask, { ...lane, chunkColumns: total - append }, {
     sinkRows: rows.sinks,
     windowRows: append - rows.sinks,
   });
   for (let t = 0; t < count; t++) {
-    if (sinkShift(policy, seen + t) === 0) continue;
+    if (sinkShift(lane, seen + t) === 0) continue;
     const row = t * total;
     mask.fill(HIDDEN, row, row + policy.sinks);
     const copy = row + copyOfSinks(rows, t);
@@ -139,7 +150,7 @@ export function fillGpuMask(
 /** Where `count` new rows go that were appended from row `append` on; of two for one place, the later. */
 export function placements(
   rows: GpuRows,
-  { policy, seen, count }: Lane,
+  { policy, seen, count }: Pick<Lane, "policy" | "seen" | "count">,
   append: number,
 ): Move[] {
   const moves: Move[] = [];

@@ -1,25 +1,55 @@
 /**
  * Which tokens a conversation keeps, by the names that operators and clients use: numbers and words,
- * no tensors. All of today's policies are a {@linkcode SinkWindow}.
+ * no tensors. All of today's policies are a {@linkcode SinkWindow}, one of them rebuilt.
  *
  * @module
  */
+import { RecomputedWindow } from "./recomputed_window.ts";
 import { SinkWindow } from "./sink_window.ts";
 
 /**
  * - `full` keeps all tokens, and takes no more than fit;
  * - `window` keeps the latest W;
- * - `sink-window` keeps the first S, too (StreamingLLM, arXiv 2309.17453).
+ * - `sink-window` keeps the first S, too (StreamingLLM, arXiv 2309.17453);
+ * - `window-recompute` keeps the latest W and computes all of them anew for each token: a baseline to
+ *   compare with, as slow as a prompt of W tokens for one.
  */
-export const POLICY_NAMES = ["full", "window", "sink-window"] as const;
+export const POLICY_NAMES = [
+  "full",
+  "window",
+  "sink-window",
+  "window-recompute",
+] as const;
+
+/** Those that cost no more than their cache says: what requests may ask for unless an operator decides. */
+export const USUAL_POLICIES: readonly PolicyName[] = [
+  "full",
+  "window",
+  "sink-window",
+];
 
 /** A policy's name. */
 export type PolicyName = typeof POLICY_NAMES[number];
+
+/**
+ * What leaves first:
+ *
+ * - `token`: the oldest token of the window, one for each new one;
+ * - `turn`: the oldest message of the window, as soon as not all of it is there, so that the chat
+ *   template is never cut in the middle. What is left is fewer tokens, down to those of the latest
+ *   message; one that is longer than the window leaves by tokens.
+ */
+export const EVICTIONS = ["token", "turn"] as const;
+
+/** What leaves first. */
+export type Eviction = typeof EVICTIONS[number];
 
 /** A conversation's policy, fixed at its first token. */
 export interface Policy {
   readonly name: PolicyName;
   readonly rows: SinkWindow;
+  /** `token` for `full`, which evicts nothing. */
+  readonly evict: Eviction;
 }
 
 /** What is asked for; what is left out is the server's choice. */
@@ -29,6 +59,8 @@ export interface PolicyRequest {
   readonly sinks?: number | undefined;
   /** W; for `full` the most tokens that it takes. */
   readonly window?: number | undefined;
+  /** Not for `full`. */
+  readonly evict?: Eviction | undefined;
 }
 
 /** What a server offers. */
@@ -39,6 +71,7 @@ export interface PolicyOffer {
   /** Sinks and window where a request asks for none. */
   readonly sinks: number;
   readonly window: number;
+  readonly evict: Eviction;
   /** What a slot has room for. */
   readonly room: { readonly sinks: number; readonly window: number };
 }
@@ -66,16 +99,17 @@ export class PolicyError extends RangeError {
  *   standard: "sink-window",
  *   allowed: ["window", "sink-window"],
  *   ...room,
+ *   evict: "token",
  *   room,
  * } as const;
- * const { rows } = choosePolicy({ window: 252 }, offer);
- * assertEquals([rows.sinks, rows.window, rows.capacity], [4, 252, 256]);
+ * const { rows, evict } = choosePolicy({ window: 252, evict: "turn" }, offer);
+ * assertEquals([rows.sinks, rows.window, rows.capacity, evict], [4, 252, 256, "turn"]);
  * assertEquals(choosePolicy({ policy: "window" }, offer).rows.sinks, 0);
  * ```
  */
 export function choosePolicy(
   request: PolicyRequest,
-  { standard, allowed, sinks, window, room }: PolicyOffer,
+  { standard, allowed, sinks, window, evict, room }: PolicyOffer,
 ): Policy {
   const name = request.policy ?? standard;
   if (!allowed.includes(name)) {
@@ -88,6 +122,12 @@ export function choosePolicy(
     throw new PolicyError(
       "sinks",
       `Policy "${name}" has no sinks: leave them out`,
+    );
+  }
+  if (request.evict !== undefined && name === "full") {
+    throw new PolicyError(
+      "evict",
+      `Policy "full" evicts nothing: leave evict out`,
     );
   }
   const kept = {
@@ -112,11 +152,17 @@ export function choosePolicy(
       `${kept.sinks} sinks are more than half of what is kept: ask for at most ${kept.window}, the window`,
     );
   }
-  return { name, rows: new SinkWindow(kept.sinks, kept.window) };
+  return {
+    name,
+    rows: name === "window-recompute"
+      ? new RecomputedWindow(kept.window)
+      : new SinkWindow(kept.sinks, kept.window),
+    evict: name === "full" ? "token" : request.evict ?? evict,
+  };
 }
 
 /** Whether two policies are the same. */
 export function samePolicy(a: Policy, b: Policy): boolean {
-  return a.name === b.name && a.rows.sinks === b.rows.sinks &&
-    a.rows.window === b.rows.window;
+  return a.name === b.name && a.evict === b.evict &&
+    a.rows.sinks === b.rows.sinks && a.rows.window === b.rows.window;
 }

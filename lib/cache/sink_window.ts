@@ -9,20 +9,19 @@
  * right, and the sinks at position min(p, C − 1), its index in a cache of C = S + W tokens
  * (arXiv 2309.17453, `pos_shift`).
  *
+ * Tokens leave one by one, or a message at a time: told at which positions messages begin
+ * (`boundaries`), a query that cannot see all tokens sees its window from the next such position on,
+ * so that no message is cut in the middle. The rows lie in the ring all the same; what changes is
+ * the mask, and with it the query's index in the cache.
+ *
  * @module
  */
+import { firstFrom } from "./ascending.ts";
 
 /** Where a row is kept. */
 export interface RowPlace {
   readonly part: "sinks" | "window";
   readonly index: number;
-}
-
-/** A conversation as far as its cache goes. */
-export interface Held {
-  readonly policy: SinkWindow;
-  /** Tokens appended so far. */
-  readonly seen: number;
 }
 
 /** Added to the score of a row that a query must not see: `exp` of it is 0 in f32, and f16 can hold it. */
@@ -56,19 +55,41 @@ export class SinkWindow {
     return this.sinks + this.window;
   }
 
-  /** Tokens held after `seen` were appended. */
-  held(seen: number): number {
-    return Math.min(seen, this.capacity);
+  /** Tokens held after `seen` were appended: as many as the last of them sees. */
+  held(seen: number, boundaries: readonly number[] = []): number {
+    return seen - this.evicted(seen, boundaries);
   }
 
   /** Tokens that have left after `seen` were appended. */
-  evicted(seen: number): number {
-    return seen - this.held(seen);
+  evicted(seen: number, boundaries: readonly number[] = []): number {
+    return this.horizon(seen, boundaries) - Math.min(this.sinks, seen);
   }
 
   /** Position of the oldest token behind the sinks that is held after `seen` were appended; `seen` if none is. */
-  horizon(seen: number): number {
-    return Math.max(Math.min(this.sinks, seen), seen - this.window);
+  horizon(seen: number, boundaries: readonly number[] = []): number {
+    return Math.min(seen, this.oldest(seen - 1, boundaries));
+  }
+
+  /**
+   * Oldest position behind the sinks that the query of token `p` sees: S while nothing has left, then
+   * the first boundary from p − W + 1 on, or p − W + 1 itself if no message begins from there to p.
+   *
+   * @param boundaries positions at which messages begin, ascending; without any, tokens leave one by one
+   *
+   * @example
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * import { SinkWindow } from "./sink_window.ts";
+   * const policy = new SinkWindow(4, 10);
+   * assertEquals([13, 14, 20].map((p) => policy.oldest(p)), [4, 5, 11]);
+   * assertEquals([13, 14, 20].map((p) => policy.oldest(p, [0, 9, 30])), [4, 9, 11]);
+   * ```
+   */
+  oldest(p: number, boundaries: readonly number[] = []): number {
+    const first = Math.max(this.sinks, p - this.window + 1);
+    if (first === this.sinks) return first; // where nothing has left, nothing is cut
+    const boundary = boundaries[firstFrom(boundaries, first)];
+    return boundary !== undefined && boundary <= p ? boundary : first;
   }
 
   /** Where the row of position `p` is written, over the row of `p − W` if there is one. */
@@ -79,8 +100,8 @@ export class SinkWindow {
   }
 
   /** Position at which the query of token `p` asks the sinks: its index in the cache. */
-  sinkQueryPosition(p: number): number {
-    return Math.min(p, this.capacity - 1);
+  sinkQueryPosition(p: number, boundaries: readonly number[] = []): number {
+    return p - (this.oldest(p, boundaries) - this.sinks);
   }
 
   /**
@@ -99,24 +120,28 @@ export class SinkWindow {
    */
   fillMask(
     mask: Float32Array,
-    chunk: { seen: number; count: number; chunkColumns: number },
+    chunk: {
+      seen: number;
+      count: number;
+      chunkColumns: number;
+      boundaries: readonly number[];
+    },
     rows: { sinkRows: number; windowRows: number },
   ): void {
-    const { seen, count, chunkColumns } = chunk;
+    const { seen, count, chunkColumns, boundaries } = chunk;
     const width = rows.sinkRows + rows.windowRows + chunkColumns;
     mask.fill(HIDDEN);
     const storedSinks = Math.min(seen, this.sinks);
     for (let t = 0; t < count; t++) {
       const p = seen + t;
-      const oldest = p - this.window + 1; // oldest position of this query's window
+      const oldest = this.oldest(p, boundaries);
       const row = t * width;
       mask.fill(0, row, row + storedSinks);
       const ring = row + rows.sinkRows;
-      // Ring rows of positions max(S, oldest) … seen − 1: one run of the ring, which may wrap.
-      const first = Math.max(this.sinks, oldest);
-      if (first < seen) {
-        const from = (first - this.sinks) % this.window;
-        const length = seen - first;
+      // Ring rows of positions oldest … seen − 1: one run of the ring, which may wrap.
+      if (oldest < seen) {
+        const from = (oldest - this.sinks) % this.window;
+        const length = seen - oldest;
         const head = Math.min(length, this.window - from);
         mask.fill(0, ring + from, ring + from + head);
         mask.fill(0, ring, ring + length - head);

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { SinkWindow } from "../cache/sink_window.ts";
+import type { Policy } from "../cache/policy.ts";
 import type { Snapshot } from "../decoder/decoder.ts";
 import { SnapshotStore } from "../scheduler/snapshot_store.ts";
 
@@ -53,13 +53,14 @@ export class Beginnings {
    * @throws the signal's reason
    */
   async find(
-    of: { owner: string; policy: SinkWindow; text: string },
+    of: { owner: string; policy: Policy; text: string },
     signal: AbortSignal,
   ): Promise<Beginning | null> {
     this.#asked++;
     if (this.#kept.capacity === 0) return null;
-    const { owner, policy, text } = of;
-    const key = JSON.stringify([owner, policy.sinks, policy.window, text]);
+    const { owner, policy: { name, rows, evict }, text } = of;
+    const kept = [name, rows.sinks, rows.window, evict];
+    const key = JSON.stringify([owner, kept, text]);
     for (;;) {
       const claimed = this.#claimed.get(key);
       const snapshot = claimed

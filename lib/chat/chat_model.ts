@@ -4,7 +4,8 @@
  *
  * @module
  */
-import type { PolicyName, PolicyRequest } from "../cache/policy.ts";
+import type { Horizon } from "../cache/horizon.ts";
+import type { Eviction, PolicyName, PolicyRequest } from "../cache/policy.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 
 /** One message of a chat. */
@@ -56,7 +57,9 @@ export interface Usage {
 export interface CacheUsage {
   /** What it keeps. */
   policy: PolicyName;
-  /** Tokens in the cache now. */
+  /** What leaves it first. */
+  evict: Eviction;
+  /** Tokens that the model sees now; others may still lie in the slot, where messages leave whole. */
   held: number;
   /** Tokens ever appended. */
   seen: number;
@@ -66,8 +69,8 @@ export interface CacheUsage {
   capacity: number;
   /** Sinks among them: the first tokens, kept for ever. */
   sinks: number;
-  /** Position of the oldest token that the window holds: the model sees none between the sinks and it. */
-  horizon: number;
+  /** Which tokens and messages the model can still see. */
+  horizon: Horizon;
   /** Bytes the slot holds, from start to end. */
   bytes: number;
   /** Bytes that a cache of all tokens seen would take. */

@@ -4,8 +4,11 @@
  *
  * @module
  */
+import { firstFrom } from "../cache/ascending.ts";
+import { visibleMessages } from "../cache/horizon.ts";
 import {
   choosePolicy,
+  type Eviction,
   type Policy,
   PolicyError,
   type PolicyName,
@@ -63,6 +66,7 @@ export interface ChatParts {
   readonly policies: {
     readonly standard: PolicyName;
     readonly allowed: readonly PolicyName[];
+    readonly evict: Eviction;
   };
   readonly limits: ServiceLimits;
 }
@@ -183,6 +187,7 @@ export class ChatService implements ChatModel {
       const { slot, sampler, signal } = turn;
       let sample = yield* this.#prefill(
         turn,
+        rest,
         (options) =>
           this.#scheduler.prefill(slot, rest, { ...options, sampler }),
       );
@@ -249,12 +254,12 @@ export class ChatService implements ChatModel {
     { slot, memory }: Lease<Memory>,
     signal: AbortSignal,
   ): Turn {
-    const { decoder, tokenizer } = this.#parts;
+    const { decoder, tokenizer, template } = this.#parts;
     const turn = { ...prompt, owner, slot, signal };
     const kept = memory ? overlapOf(memory, prompt, owner) : NOTHING;
     if (!memory || kept.tokens === 0) {
       decoder.open(slot, prompt.policy.rows);
-      const log = new ConversationLog(tokenizer);
+      const log = new ConversationLog(tokenizer, template.openers);
       return { ...turn, log, kept: NOTHING, pending: [] };
     }
     const { log } = memory;
@@ -289,7 +294,7 @@ export class ChatService implements ChatModel {
   async #findBeginning(turn: Turn, tokens: number): Promise<Beginning | null> {
     if (tokens === 0) return null;
     const { owner, policy, text, block, signal } = turn;
-    const of = { owner, policy: policy.rows, text: text.slice(0, block) };
+    const of = { owner, policy, text: text.slice(0, block) };
     return await this.#beginnings.find(of, signal);
   }
 
@@ -306,6 +311,7 @@ export class ChatService implements ChatModel {
     try {
       yield* this.#prefill(
         turn,
+        tokens,
         (options) => this.#scheduler.prefill(turn.slot, tokens, options),
       );
       beginning.claim.give(decoder.save(turn.slot));
@@ -317,11 +323,13 @@ export class ChatService implements ChatModel {
   /** Appends part of the prompt, telling how the cache fills; gives what that gives. */
   async *#prefill<Given>(
     turn: Turn,
+    tokens: readonly number[],
     prefill: (options: PrefillOptions) => Promise<Given>,
   ): AsyncGenerator<GenerationEvent, Given, void> {
     let chunk = Promise.withResolvers<null>();
     const done = prefill({
       signal: turn.signal,
+      starts: this.#startsAmong(turn, tokens),
       onChunk: () => chunk.resolve(null),
     }).then((given) => ({ given }));
     try {
@@ -336,6 +344,16 @@ export class ChatService implements ChatModel {
       // Whoever has left: the slot is in use until the chunk under way is done.
       await done.catch(() => {});
     }
+  }
+
+  /** Which of the slot's next tokens begin messages, if its window is to begin at one. */
+  #startsAmong(turn: Turn, tokens: readonly number[]): number[] {
+    const boundaries = boundariesOf(turn);
+    const seen = this.#parts.decoder.seen(turn.slot);
+    return boundaries.slice(
+      firstFrom(boundaries, seen),
+      firstFrom(boundaries, seen + tokens.length),
+    ).map((start) => start - seen);
   }
 
   /** What is kept of the conversation: nothing if its cache lacks more of the log than the last token. */
@@ -408,21 +426,32 @@ export class ChatService implements ChatModel {
     return await log.appendPrompt(pieces, pauses(signal));
   }
 
-  #cache({ slot, policy: { name, rows } }: Turn): CacheUsage {
+  #cache(turn: Turn): CacheUsage {
+    const { slot, log, policy: { name, rows, evict } } = turn;
     const { decoder } = this.#parts;
     const seen = decoder.seen(slot);
+    const { sinks } = rows;
+    const boundaries = boundariesOf(turn);
+    const position = rows.horizon(seen, boundaries);
+    const messages = visibleMessages(log.starts, { seen, sinks, position });
     return {
       policy: name,
-      held: rows.held(seen),
+      evict,
+      held: rows.held(seen, boundaries),
       seen,
-      evicted: rows.evicted(seen),
+      evicted: rows.evicted(seen, boundaries),
       capacity: rows.capacity,
-      sinks: rows.sinks,
-      horizon: rows.horizon(seen),
+      sinks,
+      horizon: { position, messages },
       bytes: decoder.slotBytes,
       fullBytes: seen * decoder.tokenBytes,
     };
   }
+}
+
+/** Positions at which a conversation's windows begin if they can; none where tokens leave one by one. */
+function boundariesOf({ policy, log }: Turn): readonly number[] {
+  return policy.evict === "turn" ? log.starts : [];
 }
 
 /** How far a conversation goes along with a prompt; never with another owner's. */

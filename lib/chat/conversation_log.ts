@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { firstFrom } from "../cache/ascending.ts";
 import type { Piece, Tokenizer } from "../text/tokenizer.ts";
 import { Utf8Stream } from "../text/utf8_stream.ts";
 import { canonicalText } from "./template.ts";
@@ -28,13 +29,20 @@ const NONE: Overlap = { tokens: 0, length: 0 };
 /** The text of one slot's conversation, as {@linkcode canonicalText}. */
 export class ConversationLog {
   readonly #tokenizer: Tokenizer;
+  readonly #openers: ReadonlySet<number>;
   readonly #joints: Joint[] = [];
+  readonly #starts: number[] = [];
   #utf8 = new Utf8Stream();
   #text = "";
   #tokens = 0;
 
-  constructor(tokenizer: Tokenizer) {
+  /** @param openers control tokens with which a prompt's messages begin: see {@linkcode ConversationLog.starts} */
+  constructor(
+    tokenizer: Tokenizer,
+    openers: ReadonlySet<number> = new Set(),
+  ) {
     this.#tokenizer = tokenizer;
+    this.#openers = openers;
   }
 
   /** Canonical text of all tokens so far. */
@@ -45,6 +53,11 @@ export class ConversationLog {
   /** Tokens so far. */
   get tokens(): number {
     return this.#tokens;
+  }
+
+  /** Positions of the tokens with which messages begin, ascending. What is generated begins none. */
+  get starts(): readonly number[] {
+    return this.#starts;
   }
 
   /**
@@ -64,6 +77,9 @@ export class ConversationLog {
         if (part.length > 1) await pause();
       }
       const control = "special" in piece;
+      if (control && this.#openers.has(piece.special)) {
+        this.#starts.push(this.#tokens);
+      }
       this.#append(canonicalText([piece]), ids.length - before, control);
     }
     return ids;
@@ -114,6 +130,7 @@ export class ConversationLog {
     this.#utf8 = new Utf8Stream();
     this.#text = this.#text.slice(0, to.length);
     this.#tokens = to.tokens;
+    this.#starts.length = firstFrom(this.#starts, to.tokens);
     while (this.#joints.length > 0 && this.#joints.at(-1)!.length > to.length) {
       this.#joints.pop();
     }

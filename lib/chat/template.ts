@@ -16,6 +16,11 @@ import { type ChatMessage, RequestError } from "./chat_model.ts";
 /** Renders messages to prompts. */
 export interface ChatTemplate {
   /**
+   * Ids of the control tokens with which messages begin, as far as that can be told from how the
+   * template puts one message behind another; what it puts before the first belongs to that.
+   */
+  readonly openers: ReadonlySet<number>;
+  /**
    * The prompt for these messages, with `addGenerationPrompt` up to where the answer begins.
    *
    * @throws {RequestError} if the template refuses the messages, or the prompt would be too long.
@@ -82,6 +87,7 @@ export function createChatTemplate(
 }
 
 class JinjaChatTemplate implements ChatTemplate {
+  readonly openers: ReadonlySet<number>;
   readonly #template: Template;
   readonly #controls: ControlTexts;
   readonly #tokens: Record<string, string>;
@@ -94,6 +100,7 @@ class JinjaChatTemplate implements ChatTemplate {
       bos_token: this.#controls.textOf(tokenizer.bos),
       eos_token: this.#controls.textOf(eos),
     };
+    this.openers = this.#findOpeners(tokenizer.endIds);
   }
 
   render(messages: readonly ChatMessage[], options: RenderOptions): Piece[] {
@@ -143,12 +150,50 @@ class JinjaChatTemplate implements ChatTemplate {
       : null;
   }
 
-  /** `null` where the template refuses the messages, as some do without a user's. */
-  #tryRender(messages: ChatMessage[]): string | null {
-    try {
-      return canonicalText(
-        this.render(messages, { addGenerationPrompt: false }),
+  /** What comes first in each role's message, and in the answer, behind others and the tokens that end them. */
+  #findOpeners(ends: ReadonlySet<number>): Set<number> {
+    const of = (role: ChatMessage["role"]): ChatMessage => ({
+      role,
+      content: role,
+    });
+    const asked = [of("user")];
+    const answered = [...asked, of("assistant")];
+    const behind = (
+      before: ChatMessage[],
+      after: ChatMessage[],
+      addGenerationPrompt = false,
+    ) => {
+      const shorter = this.#tryRender(before);
+      const longer = this.#tryRender(after, addGenerationPrompt);
+      return shorter !== null && longer?.startsWith(shorter)
+        ? piecesOf(longer.slice(shorter.length))
+        : [];
+    };
+    const openers = new Set<number>();
+    for (
+      const pieces of [
+        behind(asked, answered),
+        behind(asked, asked, true),
+        ...(["user", "system", "tool"] as const).map((role) =>
+          behind(answered, [...answered, of(role)])
+        ),
+      ]
+    ) {
+      const first = pieces.find((piece) =>
+        "special" in piece ? !ends.has(piece.special) : piece.text.trim() !== ""
       );
+      if (first && "special" in first) openers.add(first.special);
+    }
+    return openers;
+  }
+
+  /** `null` where the template refuses the messages, as some do without a user's. */
+  #tryRender(
+    messages: ChatMessage[],
+    addGenerationPrompt = false,
+  ): string | null {
+    try {
+      return canonicalText(this.render(messages, { addGenerationPrompt }));
     } catch (error) {
       if (error instanceof RequestError) return null;
       throw error;

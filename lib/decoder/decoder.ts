@@ -9,19 +9,25 @@ import type { GpuBytes } from "../engine/gpu_ledger.ts";
 import type { Sample, Sampler } from "../sampling/mod.ts";
 
 /** New tokens of one slot. */
-export interface DecodeChunk {
+export interface TokenChunk {
   readonly slot: number;
   /** At least one, at most the decoder's `chunk`. */
   readonly tokens: readonly number[];
+  /**
+   * Which of these tokens, by index, begin a message, ascending. Told of them, the slot's window
+   * begins where a message does; without any, ever, its tokens leave one by one.
+   */
+  readonly starts?: readonly number[];
+}
+
+/** New tokens whose logits are asked for. */
+export interface DecodeChunk extends TokenChunk {
   /** Of how many of these tokens, counted from the last, logits are wanted. */
   readonly logits: number;
 }
 
 /** New tokens of one slot, and who chooses the one that follows. */
-export interface SampledChunk {
-  readonly slot: number;
-  /** At least one, at most the decoder's `chunk`. */
-  readonly tokens: readonly number[];
+export interface SampledChunk extends TokenChunk {
   readonly sampler: Sampler;
 }
 

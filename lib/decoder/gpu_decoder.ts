@@ -5,7 +5,8 @@
  * @module
  */
 import { chunkLimit, heldRows } from "../cache/gpu_rows.ts";
-import type { Held, SinkWindow } from "../cache/sink_window.ts";
+import { appended, type Held, nothingHeld } from "../cache/held.ts";
+import type { SinkWindow } from "../cache/sink_window.ts";
 import { type GpuBytes, GpuLostError } from "../engine/gpu.ts";
 import type { Sample } from "../sampling/mod.ts";
 import type { DecodeChunk, Decoder, SampledChunk } from "./decoder.ts";
@@ -96,7 +97,7 @@ export class GpuDecoder implements Decoder {
   }
 
   open(slot: number, policy: SinkWindow): void {
-    this.#book.put(slot, { policy, seen: 0 });
+    this.#book.put(slot, nothingHeld(policy));
     this.#histories[slot] = new History(null);
     this.#broken.delete(slot);
     this.#leaveStage(slot);
@@ -132,8 +133,8 @@ export class GpuDecoder implements Decoder {
         `Cannot restore a cache of ${snapshot.layout} into a slot of ${this.#layout}`,
       );
     }
-    const { policy, seen } = snapshot;
-    const arrived = { copy: snapshot, tokens: [] };
+    const { policy, seen, boundaries } = snapshot;
+    const arrived = { copy: snapshot, tokens: [], boundaries: [] };
     const way = await snapshot.data.then(() => arrived, () => snapshot.way!);
     await this.#exclusively(() =>
       this.#device.use(async (model) => {
@@ -141,8 +142,8 @@ export class GpuDecoder implements Decoder {
         this.#clearStage(model);
         await replay(model, { slot, policy }, way);
         this.#device.check(model);
-        this.#book.put(slot, { policy, seen });
-        this.#histories[slot] = new History(way.copy, way.tokens);
+        this.#book.put(slot, { policy, seen, boundaries });
+        this.#histories[slot] = new History(way.copy, way);
       })
     );
   }
@@ -219,7 +220,7 @@ export class GpuDecoder implements Decoder {
       return computed;
     };
 
-    const steps = chunks.filter(({ tokens }) => tokens.length === 1);
+    const steps = chunks.filter(isStep);
     if (steps.some(({ slot }) => slot === this.#staged)) {
       this.#clearStage(model);
     }
@@ -230,7 +231,7 @@ export class GpuDecoder implements Decoder {
       commits.push(() => model.commit(run));
     }
 
-    const long = chunks.filter(({ tokens }) => tokens.length > 1);
+    const long = chunks.filter((chunk) => !isStep(chunk));
     try {
       for (const chunk of long) {
         const { slot } = chunk;
@@ -246,8 +247,7 @@ export class GpuDecoder implements Decoder {
           });
         } else {
           model.commit(run); // on the stage alone: the slot is still as it was
-          const { policy, seen, count } = lane;
-          const packed = model.park({ policy, seen: seen + count });
+          const packed = model.park(appended(lane, lane.count));
           parked.push(packed);
           commits.push(() => model.unpark(slot, packed));
         }
@@ -291,10 +291,11 @@ export class GpuDecoder implements Decoder {
     );
   }
 
-  #appended(model: GpuModel, { slot, tokens }: DecodeChunk): void {
-    this.#book.append(slot, tokens.length);
+  #appended(model: GpuModel, chunk: DecodeChunk): void {
+    const { slot, tokens, starts } = chunk;
+    this.#book.append(chunk);
     const history = this.#histories[slot]!;
-    history.append(tokens);
+    history.append(tokens, starts);
     const held = this.#book.opened(slot);
     const most = Math.max(
       held.policy.capacity,
@@ -327,9 +328,10 @@ export class GpuDecoder implements Decoder {
     });
   }
 
-  #lane({ slot, tokens, logits }: DecodeChunk): TokenLane {
-    const { policy, seen } = this.#book.opened(slot);
-    return { policy, seen, count: tokens.length, tokens, logits };
+  #lane(chunk: DecodeChunk): TokenLane {
+    const { tokens, logits } = chunk;
+    const held = this.#book.before(chunk);
+    return { ...held, count: tokens.length, tokens, logits };
   }
 
   /** A copy of a slot whose bytes are on their way. */
@@ -397,6 +399,14 @@ export class GpuDecoder implements Decoder {
       }
     }
   }
+}
+
+/**
+ * Whether a chunk runs in its slot, beside others. Sinks' copies for a slot's next token are there
+ * before it is known; where that token begins a message they may stand elsewhere.
+ */
+function isStep({ tokens, starts = [] }: DecodeChunk): boolean {
+  return tokens.length === 1 && starts.length === 0;
 }
 
 /** Rows of logits that a run gives of a chunk: at least one, which tells whether they are numbers. */

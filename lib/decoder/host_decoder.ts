@@ -10,6 +10,7 @@ import {
   RingMemory,
   type SlotRange,
 } from "../cache/ring_memory.ts";
+import { type Held, nothingHeld } from "../cache/held.ts";
 import type { SinkWindow } from "../cache/sink_window.ts";
 import type { EngineSession, EngineTensor } from "../engine/engine.ts";
 import type { DecoderPlan } from "../graph/convert.ts";
@@ -40,7 +41,7 @@ interface Result {
 }
 
 /** A slot's cache, outside of it. */
-interface RingSnapshot extends Snapshot {
+interface RingSnapshot extends Snapshot, Held {
   readonly copy: RingCopy;
 }
 
@@ -110,7 +111,7 @@ export class HostDecoder implements Decoder {
   }
 
   open(slot: number, policy: SinkWindow): void {
-    this.#book.put(slot, { policy, seen: 0 });
+    this.#book.put(slot, nothingHeld(policy));
   }
 
   seen(slot: number): number {
@@ -126,18 +127,18 @@ export class HostDecoder implements Decoder {
   }
 
   save(slot: number): RingSnapshot {
-    const { policy, seen } = this.#book.opened(slot);
-    const copy = this.#memory.copy(slot, ringRows(policy, seen));
-    return { policy, seen, bytes: copy.bytes, copy };
+    const held = this.#book.opened(slot);
+    const copy = this.#memory.copy(slot, ringRows(held.policy, held.seen));
+    return { ...held, bytes: copy.bytes, copy };
   }
 
   restore(slot: number, snapshot: Snapshot): Promise<void> {
     return Promise.try(() => {
-      const { policy, seen, copy } = snapshot as RingSnapshot;
+      const { policy, seen, boundaries, copy } = snapshot as RingSnapshot;
       this.#book.at(slot);
       this.#book.checkRoom(policy);
       this.#memory.paste(slot, copy);
-      this.#book.put(slot, { policy, seen });
+      this.#book.put(slot, { policy, seen, boundaries });
     });
   }
 
@@ -172,9 +173,9 @@ export class HostDecoder implements Decoder {
     let stored = 0;
     const lanes = chunks.map((chunk) => {
       if (chunk === null) return null;
-      const { policy, seen } = this.#book.opened(chunk.slot);
-      stored = Math.max(stored, ringRows(policy, seen));
-      return { ...chunk, policy, seen };
+      const held = this.#book.before(chunk);
+      stored = Math.max(stored, ringRows(held.policy, held.seen));
+      return { ...chunk, ...held };
     });
     const layout = usedLayout(this.#memory.layout, stored);
     const outputs = await this.#session.run({
@@ -205,14 +206,12 @@ export class HostDecoder implements Decoder {
     }
   }
 
-  #append(
-    { slot, tokens }: DecodeChunk,
-    rows: Record<string, Float32Array>,
-  ): void {
+  #append(chunk: DecodeChunk, rows: Record<string, Float32Array>): void {
+    const { slot, tokens } = chunk;
     const { policy, seen } = this.#book.opened(slot);
     const places = tokens.map((_, t) => policy.place(seen + t));
     this.#memory.write(slot, places, rows);
-    this.#book.append(slot, tokens.length);
+    this.#book.append(chunk);
   }
 
   /** The caches of some slots as inputs, as far as `layout` sees them. */

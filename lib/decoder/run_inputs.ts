@@ -5,7 +5,8 @@
  * @module
  */
 import { type SlotLayout, windowRows } from "../cache/layout.ts";
-import { HIDDEN, type SinkWindow } from "../cache/sink_window.ts";
+import type { Held } from "../cache/held.ts";
+import { HIDDEN } from "../cache/sink_window.ts";
 import type { EngineSession, EngineTensor } from "../engine/engine.ts";
 import { CONTEXT } from "../graph/attention/grouped_query.ts";
 import type { DecoderShape } from "../graph/decoder_shape.ts";
@@ -13,13 +14,10 @@ import { AngleTable } from "./angle_table.ts";
 import type { EmbeddingTable } from "./embedding_table.ts";
 
 /** A conversation's part of a run. */
-export interface Lane {
+export interface Lane extends Held {
   readonly tokens: readonly number[];
   /** Of how many of its last tokens logits are wanted. */
   readonly logits: number;
-  readonly policy: SinkWindow;
-  /** Tokens appended before. */
-  readonly seen: number;
 }
 
 /** Builds inputs for one graph. */
@@ -71,11 +69,9 @@ export class RunInputs {
         hideStored(rows, chunk, columns);
         continue;
       }
-      const { tokens, logits, policy, seen } = lane;
-      policy.fillMask(rows, { seen, count: chunk, chunkColumns: chunk }, {
-        sinkRows,
-        windowRows: stored - sinkRows,
-      });
+      const { tokens, logits, policy, seen, boundaries } = lane;
+      const own = { seen, count: chunk, chunkColumns: chunk, boundaries };
+      policy.fillMask(rows, own, { sinkRows, windowRows: stored - sinkRows });
       for (const [t, token] of tokens.entries()) {
         const row = first + t;
         this.#embeddings.write(
@@ -83,7 +79,10 @@ export class RunInputs {
           embeddings.subarray(row * hidden, (row + 1) * hidden),
         );
         positions[row] = seen + t;
-        positions[all + row] = policy.sinkQueryPosition(seen + t);
+        positions[all + row] = policy.sinkQueryPosition(
+          seen + t,
+          boundaries,
+        );
         if (t >= chunk - logits) wanted.push(row);
       }
     }

@@ -13,7 +13,7 @@ export async function sampleByRun(
   chunks: readonly SampledChunk[],
 ): Promise<PromiseSettledResult<Sample>[]> {
   const logits = await decoder.run(
-    chunks.map(({ slot, tokens }) => ({ slot, tokens, logits: 1 })),
+    chunks.map(({ sampler: _, ...chunk }) => ({ ...chunk, logits: 1 })),
   );
   return await Promise.allSettled(
     chunks.map(({ sampler }, i) =>

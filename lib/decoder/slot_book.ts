@@ -1,5 +1,7 @@
 /** Who is in which slot and how far, for every decoder: numbers alone, no caches. @module */
-import type { Held, SinkWindow } from "../cache/sink_window.ts";
+import { appended, type Held, rewound, withStarts } from "../cache/held.ts";
+import type { SinkWindow } from "../cache/sink_window.ts";
+import type { DecodeChunk, TokenChunk } from "./decoder.ts";
 
 /** Room of a slot, and how long its chunks may be. */
 export interface SlotBounds {
@@ -51,10 +53,14 @@ export class SlotBook {
     return held;
   }
 
-  /** Counts tokens that were appended. */
-  append(slot: number, count: number): void {
-    const { policy, seen } = this.opened(slot);
-    this.#held[slot] = { policy, seen: seen + count };
+  /** A slot's conversation as a chunk finds it, told which of the chunk's tokens begin messages. */
+  before({ slot, starts }: Pick<TokenChunk, "slot" | "starts">): Held {
+    return withStarts(this.opened(slot), starts);
+  }
+
+  /** Counts the tokens of a chunk that was appended. */
+  append(chunk: TokenChunk): void {
+    this.#held[chunk.slot] = appended(this.before(chunk), chunk.tokens.length);
   }
 
   /**
@@ -72,7 +78,7 @@ export class SlotBook {
           `keeps all of them only up to ${capacity}`,
       );
     }
-    this.#held[slot] = { policy: held.policy, seen: count };
+    this.#held[slot] = rewound(held, count);
   }
 
   /** Most tokens of a slot's next chunk. */
@@ -81,15 +87,9 @@ export class SlotBook {
   }
 
   /** @throws {RangeError} unless all chunks can be appended in one call. */
-  check(
-    chunks: readonly {
-      slot: number;
-      tokens: readonly number[];
-      logits: number;
-    }[],
-  ): void {
+  check(chunks: readonly DecodeChunk[]): void {
     const slots = new Set<number>();
-    for (const { slot, tokens, logits } of chunks) {
+    for (const { slot, tokens, logits, starts = [] } of chunks) {
       const limit = this.limit(slot);
       if (slots.has(slot)) {
         throw new RangeError(`Cannot append to slot ${slot} twice in one run`);
@@ -103,6 +103,17 @@ export class SlotBook {
       if (!Number.isInteger(logits) || logits < 0 || logits > tokens.length) {
         throw new RangeError(
           `Cannot give logits of ${logits} tokens of ${tokens.length}`,
+        );
+      }
+      if (
+        !starts.every((start, i) =>
+          start > (starts[i - 1] ?? -1) && start < tokens.length &&
+          Number.isInteger(start)
+        )
+      ) {
+        throw new RangeError(
+          `Cannot begin messages at tokens ${starts} of ${tokens.length}: ` +
+            "give ascending indexes of the chunk's tokens",
         );
       }
     }

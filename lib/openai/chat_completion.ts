@@ -76,10 +76,12 @@ export function wireUsage(usage: Usage): WireUsage {
 
 /** Field by field, so that what a cache tells the server besides never reaches the wire. */
 function wireCache(cache: CacheUsage): WireCache {
-  const { policy, held, seen, evicted, capacity, sinks, horizon } = cache;
+  const { policy, evict, held, seen, evicted, capacity, sinks, horizon } =
+    cache;
   const { bytes, fullBytes } = cache;
   return {
     policy,
+    evict,
     held,
     seen,
     evicted,

@@ -6,7 +6,11 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import { POLICY_NAMES, type PolicyRequest } from "../cache/policy.ts";
+import {
+  EVICTIONS,
+  POLICY_NAMES,
+  type PolicyRequest,
+} from "../cache/policy.ts";
 import type { GenerationRequest } from "../chat/chat_model.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import { issuesToError } from "./issues.ts";
@@ -80,6 +84,7 @@ const obeyed = {
     policy: z.enum(POLICY_NAMES, `one of ${POLICY_NAMES.join(", ")}`).nullish(),
     sinks: integer(0, "an integer of 0 or more"),
     window: integer(1, "a positive integer"),
+    evict: z.enum(EVICTIONS, `one of ${EVICTIONS.join(", ")}`).nullish(),
   }, 'an object, as {"policy": "sink-window", "sinks": 4, "window": 1020}')
     .nullish(),
   n: z.literal(1, "1: this server gives one answer to a request").nullish(),
@@ -205,6 +210,7 @@ function toPolicy(
     policy: wire.policy ?? undefined,
     sinks: wire.sinks ?? undefined,
     window: wire.window ?? undefined,
+    evict: wire.evict ?? undefined,
   };
 }
 

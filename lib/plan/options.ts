@@ -30,7 +30,7 @@ of them fit. It reads no more than the header of a GGUF file, or a config.json:
   --streams K     conversations side by side (default: 1)
   --policy LIST   which policies, of ${POLICY_NAMES.join(",")} (default: all)
   --sinks S       first tokens that sink-window keeps (default: EVERSTREAM_SINKS)
-  --window W      latest tokens that window and sink-window keep (default: EVERSTREAM_WINDOW)
+  --window W      latest tokens that all but full keep (default: EVERSTREAM_WINDOW)
   --memory SIZE   memory to fill, as 384MiB (default: EVERSTREAM_MEMORY)
   --json          print JSON
   --help          print this

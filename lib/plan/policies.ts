@@ -35,6 +35,8 @@ const KEEPS: Readonly<Record<PolicyName, PlannedPolicy["keeps"]>> = {
   full: ({ tokens }, layers) => [{ layers, sinks: 1, window: tokens - 1 }],
   window: ({ window }, layers) => [{ layers, sinks: 0, window }],
   "sink-window": ({ sinks, window }, layers) => [{ layers, sinks, window }],
+  // What it recomputes, it recomputes in the rows of a window.
+  "window-recompute": ({ window }, layers) => [{ layers, sinks: 0, window }],
 };
 
 /** Every policy there is. */

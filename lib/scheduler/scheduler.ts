@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Decoder } from "../decoder/decoder.ts";
+import type { Decoder, TokenChunk } from "../decoder/decoder.ts";
 import type { Sample, Sampler } from "../sampling/mod.ts";
 import { ChunkBudget } from "./chunk_budget.ts";
 import { eventLoop } from "./event_loop.ts";
@@ -29,6 +29,7 @@ interface Step extends Job<Sample> {
 
 interface Prompt extends Job<Sample | null> {
   readonly tokens: readonly number[];
+  readonly starts: readonly number[];
   readonly sampler: Sampler | null;
   readonly onChunk: (appended: number) => void;
   appended: number;
@@ -38,6 +39,8 @@ interface Prompt extends Job<Sample | null> {
 export interface PrefillOptions {
   /** Takes it out of the queue, at the end of a chunk that runs. */
   readonly signal: AbortSignal;
+  /** Which of its tokens, by index, begin a message, ascending: see `TokenChunk`. */
+  readonly starts?: readonly number[];
   /** Told after each chunk how many tokens have been appended. */
   readonly onChunk?: (appended: number) => void;
 }
@@ -99,8 +102,9 @@ export class Scheduler {
     tokens: readonly number[],
     options: PrefillOptions & { readonly sampler?: Sampler },
   ): Promise<Sample | null> {
-    const { signal, onChunk = () => {}, sampler = null } = options;
-    const prompt = { slot, tokens, sampler, onChunk, appended: 0, signal };
+    const { signal, starts = [], onChunk = () => {}, sampler = null } = options;
+    const of = { slot, tokens, starts, sampler, onChunk, signal };
+    const prompt = { ...of, appended: 0 };
     return this.#enqueue<Sample | null, Prompt>(this.#prompts, prompt);
   }
 
@@ -176,7 +180,7 @@ export class Scheduler {
   }
 
   async #runChunk(prompt: Prompt, othersStream: boolean): Promise<void> {
-    const { slot, tokens, appended, done, signal } = prompt;
+    const { slot, tokens, starts, appended, done, signal } = prompt;
     prompt.running = true;
     const leave = () => {
       this.#prompts = this.#prompts.filter((other) => other !== prompt);
@@ -184,12 +188,18 @@ export class Scheduler {
     try {
       const most = this.#decoder.limit(slot);
       const count = othersStream ? this.#budget.tokens(most) : most;
-      const chunk = tokens.slice(appended, appended + count);
-      const last = appended + chunk.length === tokens.length;
+      const end = Math.min(appended + count, tokens.length);
+      const last = end === tokens.length;
+      const chunk = {
+        slot,
+        tokens: tokens.slice(appended, end),
+        starts: starts.filter((start) => start >= appended && start < end)
+          .map((start) => start - appended),
+      };
       const begun = this.#now();
-      const sample = await this.#append(prompt, { tokens: chunk, last });
-      this.#budget.chunkTook(chunk.length, this.#now() - begun);
-      prompt.appended += chunk.length;
+      const sample = await this.#append(chunk, last ? prompt.sampler : null);
+      this.#budget.chunkTook(end - appended, this.#now() - begun);
+      prompt.appended = end;
       prompt.onChunk(prompt.appended);
       prompt.running = false;
       if (last) {
@@ -202,16 +212,16 @@ export class Scheduler {
     }
   }
 
-  /** Appends tokens of a prompt; after its last ones, and with a sampler, gives the token that follows. */
+  /** Appends tokens of a prompt; with a sampler, gives the token that follows. */
   async #append(
-    { slot, sampler }: Prompt,
-    { tokens, last }: { tokens: readonly number[]; last: boolean },
+    chunk: TokenChunk,
+    sampler: Sampler | null,
   ): Promise<PromiseSettledResult<Sample | null>> {
-    if (last && sampler) {
-      const [sample] = await this.#decoder.sample([{ slot, tokens, sampler }]);
+    if (sampler) {
+      const [sample] = await this.#decoder.sample([{ ...chunk, sampler }]);
       return sample!;
     }
-    await this.#decoder.run([{ slot, tokens, logits: 0 }]);
+    await this.#decoder.run([{ ...chunk, logits: 0 }]);
     return { status: "fulfilled", value: null };
   }
 }

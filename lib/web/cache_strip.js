@@ -73,12 +73,16 @@ function headSlot({ held, seen, evicted, capacity, sinks }) {
 }
 
 function look(slot, { cache, head, colours }) {
-  if (!cache || (slot >= cache.held && slot !== head)) {
-    return { colour: colours.cell, alpha: 1 };
+  const empty = { colour: colours.cell, alpha: 1 };
+  if (!cache) return empty;
+  const { held, capacity, sinks } = cache;
+  if (slot < sinks) {
+    return slot < held ? { colour: colours.sink, alpha: 1 } : empty;
   }
-  if (slot < cache.sinks) return { colour: colours.sink, alpha: 1 };
-  const ring = Math.max(1, cache.capacity - cache.sinks);
+  const ring = Math.max(1, capacity - sinks);
   const age = (head - slot + ring) % ring;
+  // Where messages leave whole, the oldest rows of a full ring can be seen no more.
+  if (age >= held - sinks) return empty;
   return { colour: colours.window, alpha: 1 - 0.72 * age / ring };
 }
 

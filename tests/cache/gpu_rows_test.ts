@@ -49,6 +49,7 @@ const actions = fc.array(
         slot: slots,
         size: fc.integer({ min: 1, max: 30 }),
         times: fc.integer({ min: 1, max: 3 }),
+        starts: fc.uniqueArray(fc.nat(29), { maxLength: 3 }),
       }),
     },
     {
@@ -110,7 +111,7 @@ Deno.test("rows on a GPU: every query sees its sinks and its window once, each a
           } else if (action.kind === "chunk") {
             const slot = at(action.slot);
             for (let i = 0; i < action.times && isOpen(slot); i++) {
-              device.chunk(slot, action.size);
+              device.chunk(slot, action.size, action.starts);
             }
           } else {
             const stepping = [...new Set(action.slots.map(at))].filter(isOpen);
@@ -194,7 +195,12 @@ Deno.test("rows on a GPU: a chunk ends at capacity, or has as many tokens as the
 
 Deno.test("rows on a GPU: a run sees few rows while conversations are short, in steps of 64", () => {
   const policy = new SinkWindow(4, 200);
-  const lane = (seen: number, count = 1): Lane => ({ policy, seen, count });
+  const lane = (seen: number, count = 1): Lane => ({
+    policy,
+    seen,
+    count,
+    boundaries: [],
+  });
   const rows = { ...ROWS, copies: 1, spare: 3 };
   const plan = (...lanes: (Lane | null)[]) => planAppend(rows, lanes, true);
   assertEquals(plan(lane(0)), { append: 64, total: 65, copies: 0 });
@@ -232,7 +238,14 @@ Deno.test("rows on a GPU: of a chunk longer than the window its last tokens are 
 
 Deno.test("rows on a GPU: copies of the sinks are rotated on by what is past capacity, to positions of 10^9", () => {
   const policy = new SinkWindow(4, 10);
-  const shifts = [0, 13, 14, 15, 1e9].map((p) => sinkShift(policy, p));
+  const shift = (policy: SinkWindow, p: number, boundaries: number[] = []) =>
+    sinkShift({ policy, boundaries }, p);
+  const shifts = [0, 13, 14, 15, 1e9].map((p) => shift(policy, p));
   assertEquals(shifts, [0, 0, 1, 2, 1e9 - 13]);
-  assertEquals(sinkShift(new SinkWindow(0, 10), 1e9), 0);
+  // As long as the window begins at the same message, they stay where they are.
+  assertEquals(
+    [13, 14, 15, 17, 18].map((p) => shift(policy, p, [2, 8])),
+    [0, 4, 4, 4, 5],
+  );
+  assertEquals(shift(new SinkWindow(0, 10), 1e9), 0);
 });

@@ -1,18 +1,22 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import {
   choosePolicy,
+  EVICTIONS,
   POLICY_NAMES,
   PolicyError,
   type PolicyOffer,
   samePolicy,
+  USUAL_POLICIES,
 } from "../../lib/cache/policy.ts";
+import { RecomputedWindow } from "../../lib/cache/recomputed_window.ts";
 
 const OFFER: PolicyOffer = {
   standard: "sink-window",
   allowed: POLICY_NAMES,
   sinks: 4,
   window: 100,
+  evict: "token",
   room: { sinks: 8, window: 100 },
 };
 
@@ -31,6 +35,36 @@ Deno.test("what a request leaves out is the server's choice", () => {
   const full = { ...OFFER, standard: "full" } as const;
   assertEquals(choosePolicy({}, full).name, "full");
   assertEquals(rowsOf({ policy: "sink-window" }, full), [4, 100]);
+});
+
+Deno.test("a window that is recomputed is told apart from one that is not", () => {
+  const { rows } = choosePolicy({ policy: "window-recompute" }, OFFER);
+  assert(rows instanceof RecomputedWindow);
+  assertEquals([rows.sinks, rows.window], [0, 100]);
+  const plain = choosePolicy({ policy: "window" }, OFFER);
+  assert(!(plain.rows instanceof RecomputedWindow));
+  assert(!USUAL_POLICIES.includes("window-recompute"));
+  assertEquals(
+    POLICY_NAMES.filter((name) => !USUAL_POLICIES.includes(name)).length,
+    1,
+  );
+});
+
+Deno.test("what leaves first is the server's choice or the request's, and nothing leaves of full", () => {
+  const evict = (...of: Parameters<typeof choosePolicy>) =>
+    choosePolicy(...of).evict;
+  const turn = { ...OFFER, evict: "turn" } as const;
+  assertEquals(evict({}, OFFER), "token");
+  assertEquals(evict({}, turn), "turn");
+  assertEquals(evict({ policy: "window", evict: "turn" }, OFFER), "turn");
+  assertEquals(evict({ evict: "token" }, turn), "token");
+  assertEquals(evict({ policy: "full" }, turn), "token");
+  const { field } = assertThrows(
+    () => choosePolicy({ policy: "full", evict: "turn" }, OFFER),
+    PolicyError,
+    "leave evict out",
+  ) as PolicyError;
+  assertEquals(field, "evict");
 });
 
 Deno.test("what does not fit or is not offered is refused by the field at fault", () => {
@@ -59,6 +93,7 @@ Deno.test("every policy that is given fits its slot, and is the same as itself a
     policy: fc.constantFrom(...POLICY_NAMES),
     sinks: fc.integer({ min: 0, max: 12 }),
     window: fc.integer({ min: 0, max: 120 }),
+    evict: fc.constantFrom(...EVICTIONS),
   }, { requiredKeys: [] });
   fc.assert(fc.property(request, request, (a, b) => {
     const choose = (of: typeof a) => {
@@ -74,8 +109,8 @@ Deno.test("every policy that is given fits its slot, and is the same as itself a
     const { sinks, window } = one.rows;
     assertEquals(sinks <= 8 && window >= 1 && window <= 100, true);
     assertEquals(one.name === "sink-window" || sinks === 0, true);
-    const key = ({ name, rows }: typeof one) =>
-      [name, rows.sinks, rows.window].join();
+    const key = ({ name, rows, evict }: typeof one) =>
+      [name, rows.sinks, rows.window, evict].join();
     assertEquals(samePolicy(one, other), key(one) === key(other));
   }));
 });

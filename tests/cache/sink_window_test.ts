@@ -37,6 +37,17 @@ const policies = fc.record({
   spareWindow: fc.nat(3),
 });
 
+/** Lengths of messages, some longer than any window; none where tokens leave one by one. */
+const messages = fc.array(
+  fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 60 })),
+  { maxLength: 200, size: "max" },
+);
+
+function boundariesOf(lengths: readonly number[]): number[] {
+  let at = 0;
+  return lengths.map((length) => (at += length) - length);
+}
+
 Deno.test("sink-window cache: every query sees exactly its sinks and its window", () => {
   const chunks = fc.array(fc.integer({ min: 1, max: 60 }), {
     minLength: 1,
@@ -45,34 +56,42 @@ Deno.test("sink-window cache: every query sees exactly its sinks and its window"
   });
   let most = 0;
   fc.assert(
-    fc.property(policies, chunks, fc.nat(3), (of, sizes, spareColumns) => {
-      const policy = new SinkWindow(of.sinks, of.window);
-      const rows = new Rows(
-        Math.max(1, of.sinks) + of.spareSinks,
-        of.window + of.spareWindow,
-      );
-      let seen = 0;
-      for (const size of sizes) {
-        const count = Math.min(size, policy.chunkLimit(seen));
-        const visible = visiblePositions(policy, rows, {
-          seen,
-          count,
-          spareColumns,
-        });
-        for (let t = 0; t < count; t++) {
-          assertEquals(
-            visible[t],
-            attendedPositions(seen + t, policy),
-            `query of ${seen + t}`,
-          );
+    fc.property(
+      policies,
+      messages,
+      chunks,
+      fc.nat(3),
+      (of, lengths, sizes, spareColumns) => {
+        const boundaries = boundariesOf(lengths);
+        const policy = new SinkWindow(of.sinks, of.window);
+        const rows = new Rows(
+          Math.max(1, of.sinks) + of.spareSinks,
+          of.window + of.spareWindow,
+        );
+        let seen = 0;
+        for (const size of sizes) {
+          const count = Math.min(size, policy.chunkLimit(seen));
+          const visible = visiblePositions(policy, rows, {
+            seen,
+            count,
+            spareColumns,
+            boundaries,
+          });
+          for (let t = 0; t < count; t++) {
+            assertEquals(
+              visible[t],
+              attendedPositions(seen + t, { ...of, boundaries }),
+              `query of ${seen + t}`,
+            );
+          }
+          for (let t = 0; t < count; t++) {
+            rows.write(policy.place(seen + t), seen + t);
+          }
+          seen += count;
         }
-        for (let t = 0; t < count; t++) {
-          rows.write(policy.place(seen + t), seen + t);
-        }
-        seen += count;
-      }
-      most = Math.max(most, seen);
-    }),
+        most = Math.max(most, seen);
+      },
+    ),
     { numRuns: 40 },
   );
   assert(most > 500, `longest run was ${most} tokens`);
@@ -87,6 +106,7 @@ Deno.test("sink-window cache: one chunk of 1,500 tokens is masked as one by one"
       seen: sinks,
       count: 1500,
       spareColumns: 0,
+      boundaries: [],
     });
     for (const [t, positions] of visible.entries()) {
       assertEquals(positions, attendedPositions(sinks + t, policy));
@@ -98,10 +118,11 @@ Deno.test("sink-window cache: one chunk of 1,500 tokens is masked as one by one"
 function visiblePositions(
   policy: SinkWindow,
   rows: Rows,
-  { seen, count, spareColumns }: {
+  { seen, count, spareColumns, boundaries }: {
     seen: number;
     count: number;
     spareColumns: number;
+    boundaries: readonly number[];
   },
 ): number[][] {
   const [sinkRows, windowRows] = [rows.sinks.length, rows.ring.length];
@@ -112,7 +133,7 @@ function visiblePositions(
   );
   const columns = [...rows.sinks, ...rows.ring, ...own];
   const mask = new Float32Array(count * columns.length).fill(7);
-  policy.fillMask(mask, { seen, count, chunkColumns }, {
+  policy.fillMask(mask, { seen, count, chunkColumns, boundaries }, {
     sinkRows,
     windowRows,
   });
@@ -125,30 +146,55 @@ function visiblePositions(
 
 Deno.test("sink-window cache: a token past capacity overwrites the oldest of the window alone", () => {
   fc.assert(
-    fc.property(policies, fc.integer({ min: 1, max: 4000 }), (of, tokens) => {
-      const policy = new SinkWindow(of.sinks, of.window);
-      const rows = new Rows(of.sinks, of.window);
-      for (let p = 0; p < tokens; p++) {
-        const overwritten = rows.write(policy.place(p), p);
-        assert(overwritten === (p < policy.capacity ? -1 : p - policy.window));
-      }
-      const held = [...rows.sinks, ...rows.ring].filter((p) => p >= 0).sort((
-        a,
-        b,
-      ) => a - b);
-      assertEquals(held, attendedPositions(tokens - 1, policy));
-      assertEquals(policy.held(tokens), held.length);
-      assertEquals(policy.evicted(tokens), tokens - held.length);
-      assertEquals(
-        policy.horizon(tokens),
-        held.find((p) => p >= of.sinks) ?? tokens,
-      );
-    }),
+    fc.property(
+      policies,
+      messages,
+      fc.integer({ min: 1, max: 4000 }),
+      (of, lengths, tokens) => {
+        const boundaries = boundariesOf(lengths);
+        const policy = new SinkWindow(of.sinks, of.window);
+        const rows = new Rows(of.sinks, of.window);
+        for (let p = 0; p < tokens; p++) {
+          const overwritten = rows.write(policy.place(p), p);
+          assert(
+            overwritten === (p < policy.capacity ? -1 : p - policy.window),
+          );
+        }
+        const held = [...rows.sinks, ...rows.ring].filter((p) => p >= 0).sort((
+          a,
+          b,
+        ) => a - b);
+        assertEquals(held, attendedPositions(tokens - 1, policy));
+        for (const told of [[], boundaries]) {
+          const kept = attendedPositions(tokens - 1, {
+            ...of,
+            boundaries: told,
+          });
+          assertEquals(policy.held(tokens, told), kept.length);
+          assertEquals(policy.evicted(tokens, told), tokens - kept.length);
+          assertEquals(
+            policy.horizon(tokens, told),
+            kept.find((p) => p >= of.sinks) ?? tokens,
+          );
+        }
+      },
+    ),
     { numRuns: 100 },
   );
 });
 
 Deno.test("sink-window cache: a query asks its sinks from its index in the cache", () => {
+  fc.assert(
+    fc.property(policies, messages, fc.nat(500), (of, lengths, p) => {
+      const policy = new SinkWindow(of.sinks, of.window);
+      const boundaries = boundariesOf(lengths);
+      const attended = attendedPositions(p, { ...of, boundaries });
+      assertEquals(
+        policy.sinkQueryPosition(p, boundaries),
+        attended.length - 1,
+      );
+    }),
+  );
   fc.assert(
     fc.property(policies, fc.nat(2e9), (of, p) => {
       const policy = new SinkWindow(of.sinks, of.window);

@@ -20,10 +20,13 @@ import {
   sinkShift,
 } from "../../lib/cache/gpu_rows.ts";
 import {
+  appended,
   type Held,
-  HIDDEN,
-  type SinkWindow,
-} from "../../lib/cache/sink_window.ts";
+  nothingHeld,
+  rewound,
+  withStarts,
+} from "../../lib/cache/held.ts";
+import { HIDDEN, type SinkWindow } from "../../lib/cache/sink_window.ts";
 import { attendedPositions } from "../reference/decoder_reference.ts";
 
 /** What a row holds: a token of a conversation, its key rotated for a position. */
@@ -36,6 +39,8 @@ export interface Row {
 /** A conversation, told apart from those that were in its slot before. */
 export interface Conversation extends Held {
   readonly id: number;
+  /** Positions at which its messages begin, all of them. */
+  readonly messages: readonly number[];
 }
 
 /** A row that is to be written over another one of its slot, rotated on by `shift`. */
@@ -75,10 +80,10 @@ export class Slots {
   }
 
   /** Moves that copy a slot's sinks for a query of position `p`, the `t`-th of its chunk. */
-  copies(slot: number, { policy }: Held, p: number, t: number): SlotMove[] {
-    const shift = sinkShift(policy, p);
+  copies(slot: number, held: Held, p: number, t: number): SlotMove[] {
+    const shift = sinkShift(held, p);
     if (shift === 0) return [];
-    const moves = sinkCopies(this.rows, policy, t);
+    const moves = sinkCopies(this.rows, held.policy, t);
     return moves.map((move) => ({ ...move, slot, shift }));
   }
 
@@ -119,7 +124,8 @@ export class Slots {
     append: number,
     total: number,
   ): void {
-    const { policy, seen, count, id } = lane;
+    const { policy, seen, count, id, messages } = lane;
+    const { sinks, window } = policy;
     const mask = new Float32Array(count * total).fill(7);
     fillGpuMask(mask, this.rows, lane, append);
     assert(mask.every((value) => value === 0 || value === HIDDEN));
@@ -132,7 +138,11 @@ export class Slots {
         visible.push(this.slots[slot]![row]!);
       }
       visible.sort((a, b) => a.token - b.token);
-      const attended = attendedPositions(p, policy);
+      const attended = attendedPositions(p, {
+        sinks,
+        window,
+        boundaries: messages,
+      });
       const own = attended.length - 1; // the query's index in the cache
       assertEquals(
         visible.map(({ of, token, at }) => [of, token, p - at]),
@@ -156,7 +166,9 @@ export class Slots {
         moves.push({ ...move, slot, shift: 0 });
       }
       const next = lane.seen + lane.count;
-      if (ready) moves.push(...this.copies(slot, lane, next, 0));
+      if (ready) {
+        moves.push(...this.copies(slot, appended(lane, lane.count), next, 0));
+      }
     }
     this.move(moves);
     for (const [slot, lane] of lanes.entries()) {
@@ -187,9 +199,9 @@ export class Slots {
   /** The sinks' copies for a slot's next token are there, whether it idled or not. */
   #checkCopies(
     slot: number,
-    { id, policy, seen, count }: Conversation & Lane,
+    { id, policy, seen, count, boundaries }: Conversation & Lane,
   ): void {
-    const shift = sinkShift(policy, seen + count);
+    const shift = sinkShift({ policy, boundaries }, seen + count);
     if (shift === 0) return;
     const first = copyOfSinks(this.rows, 0);
     for (let i = 0; i < policy.sinks; i++) {
@@ -224,7 +236,11 @@ export class Device {
 
   /** Starts a conversation. */
   open(slot: number, policy: SinkWindow): void {
-    this.conversations[slot] = { id: this.#opened++, policy, seen: 0 };
+    this.conversations[slot] = {
+      ...nothingHeld(policy),
+      id: this.#opened++,
+      messages: [],
+    };
     if (this.#staged === slot) this.#staged = null;
   }
 
@@ -234,7 +250,11 @@ export class Device {
     const { policy, seen } = conversation;
     if (seen > policy.capacity) return;
     const count = Math.floor(share * seen);
-    this.conversations[slot] = { ...conversation, seen: count };
+    this.conversations[slot] = {
+      ...conversation,
+      ...rewound(conversation, count),
+      messages: conversation.messages.filter((start) => start < count),
+    };
   }
 
   /** One token each of some slots; those between idle, those behind the last are left out. */
@@ -254,11 +274,18 @@ export class Device {
     for (const slot of stepping) this.#appended(slot, 1);
   }
 
-  /** Several tokens of one slot, on the stage. */
-  chunk(slot: number, size: number): void {
-    const conversation = this.conversations[slot]!;
-    const count = Math.min(size, chunkLimit(this.stage.rows, conversation));
+  /** Tokens of one slot, on the stage, of which some begin messages. */
+  chunk(slot: number, size: number, starts: readonly number[] = []): void {
+    const before = this.conversations[slot]!;
+    const count = Math.min(size, chunkLimit(this.stage.rows, before));
     assert(count >= 1, "no token may be appended");
+    const told = starts.filter((start) => start < count).sort((a, b) => a - b);
+    const messages = told.map((start) => before.seen + start);
+    const conversation = this.conversations[slot] = {
+      ...before,
+      ...withStarts(before, told),
+      messages: [...before.messages, ...messages],
+    };
     if (this.#staged !== slot) {
       this.clearStage();
       if (conversation.seen > 0) {
@@ -283,8 +310,8 @@ export class Device {
 
   #appended(slot: number, count: number): void {
     const conversation = this.conversations[slot]!;
-    const seen = conversation.seen + count;
-    this.conversations[slot] = { ...conversation, seen };
-    this.most = Math.max(this.most, seen - conversation.policy.capacity);
+    const held = appended(conversation, count);
+    this.conversations[slot] = { ...conversation, ...held };
+    this.most = Math.max(this.most, held.seen - held.policy.capacity);
   }
 }

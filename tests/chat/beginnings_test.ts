@@ -1,12 +1,17 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { Policy } from "../../lib/cache/policy.ts";
 import { SinkWindow } from "../../lib/cache/sink_window.ts";
 import { type Beginning, Beginnings } from "../../lib/chat/beginnings.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
-const POLICY = new SinkWindow(4, 60);
+const POLICY: Policy = {
+  name: "sink-window",
+  rows: new SinkWindow(4, 60),
+  evict: "token",
+};
 const never = new AbortController().signal;
-const snapshot = (bytes: number) => ({ policy: POLICY, seen: 1, bytes });
+const snapshot = (bytes: number) => ({ policy: POLICY.rows, seen: 1, bytes });
 const of = (text: string, owner = "") => ({ owner, policy: POLICY, text });
 
 function claimOf(beginning: Beginning | null) {
@@ -44,8 +49,16 @@ Deno.test("beginnings used last are kept, each owner's and each policy's apart",
   snapshotOf(await beginnings.find(of("a"), never));
   claimOf(await beginnings.find(of("b"), never)).abandon();
   claimOf(await beginnings.find(of("a", "other"), never)).abandon();
-  const policy = new SinkWindow(5, 60);
-  claimOf(await beginnings.find({ ...of("a"), policy }, never)).abandon();
+  for (
+    const other of [
+      { rows: new SinkWindow(5, 60) },
+      { evict: "turn" as const },
+      { name: "window" as const },
+    ]
+  ) {
+    const policy = { ...POLICY, ...other };
+    claimOf(await beginnings.find({ ...of("a"), policy }, never)).abandon();
+  }
   assertEquals(beginnings.bytes, 9);
 });
 

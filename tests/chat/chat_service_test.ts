@@ -4,6 +4,9 @@ import {
   RequestError,
   UnavailableError,
 } from "../../lib/chat/chat_model.ts";
+import type { Decoder } from "../../lib/decoder/decoder.ts";
+import { RecomputingDecoder } from "../../lib/decoder/recomputing_decoder.ts";
+import { attendedPositions } from "../reference/decoder_reference.ts";
 import {
   answer,
   chat,
@@ -15,6 +18,11 @@ import {
   until,
 } from "./scripted_decoder.ts";
 
+const POLICIES = {
+  standard: "sink-window",
+  allowed: ["sink-window"],
+  evict: "token",
+} as const;
 const HELLO = TOKENIZER.encode("hello").length;
 
 /** Tokens that a further turn adds: the end of the answer, the user's message, the next header. */
@@ -182,7 +190,13 @@ Deno.test("policy full takes what fits, and ends an answer where its cache is fu
   const { policy, held, capacity, evicted, horizon, fullBytes } =
     cut.usage.cache;
   assertEquals([policy, held, capacity], ["full", prompt + 1, prompt + 1]);
-  assertEquals([evicted, horizon, fullBytes], [0, 0, held * 10]);
+  assertEquals([evicted, horizon.position, fullBytes], [0, 0, held * 10]);
+  // The user's message, and the answer.
+  assertEquals(horizon.messages, {
+    whole: 2,
+    partial: [],
+    gone: { from: 0, to: 0 },
+  });
   assertEquals((await full(prompt + 100)).finishReason, "stop");
   const error = await assertRejects(() => full(prompt - 1), RequestError);
   assertEquals((error as RequestError).param, "messages");
@@ -196,7 +210,13 @@ Deno.test("a conversation keeps its policy: one that is asked for otherwise begi
   const first = chat(["hi there"]);
   await answer(service, first);
   const next = chat(["hi there", "hello", "go on"]);
-  for (const policy of [{ window: 100 }, { policy: "window" as const }]) {
+  for (
+    const policy of [
+      { window: 100 },
+      { policy: "window" as const },
+      { evict: "turn" as const },
+    ]
+  ) {
     const other = await answer(service, { ...next, policy });
     assertEquals(other.usage.cachedTokens, 0);
   }
@@ -207,6 +227,107 @@ Deno.test("a conversation keeps its policy: one that is asked for otherwise begi
     RequestError,
   );
   assertEquals((refused as RequestError).param, "everstream.window");
+});
+
+Deno.test("where messages leave whole, the decoder knows where each begins, whatever becomes of their slot", async () => {
+  for (const evict of ["turn", "token"] as const) {
+    for (const slots of [1, 2]) {
+      const decoder = new ScriptedDecoder({ slots, chunk: 5 });
+      const policies = { ...POLICIES, evict };
+      const room = { swapBytes: 1e6, sharedBytes: 1e6 };
+      const service = openService(decoder, { window: 80, policies, ...room });
+      let left = 0;
+      const chats = [["hi"], ["the user"], ["hello"]];
+      for (let turn = 0; turn < 8; turn++) {
+        for (const turns of chats) {
+          const request = chat(turns, { system: "be nice" });
+          const { text, usage } = await answer(service, request);
+          turns.push(text, turn === 1 ? "the" : "go on");
+          const prompt = promptOf(request);
+          const slot = decoder.tokens.findIndex((_, slot) =>
+            decoder.text(slot).startsWith(prompt)
+          );
+          const all = decoder.tokens[slot]!.flatMap((id, i) =>
+            id === START ? [i] : []
+          );
+          const boundaries = evict === "turn" ? all : [];
+          assertEquals(decoder.starts[slot], boundaries);
+          const { cache } = usage;
+          const seen = attendedPositions(cache.seen - 1, {
+            sinks: 4,
+            window: 80,
+            boundaries,
+          });
+          assertEquals(
+            [cache.evict, cache.held, cache.evicted, cache.horizon.position],
+            [evict, seen.length, cache.seen - seen.length, seen[4]],
+          );
+          const sights = all.map((start, i) => {
+            const end = all[i + 1] ?? cache.seen;
+            const held = seen.filter((p) => p >= start && p < end).length;
+            return held === end - start
+              ? "whole"
+              : held > 0
+              ? "partial"
+              : "gone";
+          });
+          const { whole, partial, gone } = cache.horizon.messages;
+          assertEquals(whole, sights.filter((one) => one === "whole").length);
+          assertEquals(
+            sights.flatMap((one, i) => one === "partial" ? [i] : []),
+            partial,
+          );
+          assertEquals(
+            sights.flatMap((one, i) => one === "gone" ? [i] : []),
+            Array.from(
+              { length: gone.to - gone.from },
+              (_, i) => gone.from + i,
+            ),
+          );
+          left = Math.max(left, cache.evicted);
+        }
+        // A conversation that is told otherwise goes on from where both are equal.
+        if (turn === 1) chats[0]!.splice(2, 1, "why");
+      }
+      assert(left > 40, `only ${left} tokens left`);
+      assert(decoder.restored.length > 0 && decoder.rewound.length > 0);
+    }
+  }
+});
+
+Deno.test("a window that is recomputed answers as any other, from its last tokens alone", async () => {
+  const scripted = new ScriptedDecoder({ chunk: 8 });
+  const decoder = new RecomputingDecoder(scripted);
+  const policies = { ...POLICIES, allowed: ["window-recompute"] } as const;
+  // It asks of it what every decoder has.
+  const service = openService(decoder as Decoder as ScriptedDecoder, {
+    window: 40,
+    policies,
+    swapBytes: 1e6,
+    sharedBytes: 1e6,
+  });
+  const chats = [["hi"], ["the user"]];
+  for (let turn = 0; turn < 4; turn++) {
+    for (const turns of chats) {
+      const request = chat(turns, {
+        policy: { policy: "window-recompute" },
+        system: "be nice",
+      });
+      const { text, usage } = await answer(service, request);
+      const { policy, held, seen, evicted, horizon } = usage.cache;
+      assertEquals([text, policy], ["hello", "window-recompute"]);
+      assertEquals([held, evicted], [
+        Math.min(seen, 40),
+        Math.max(0, seen - 40),
+      ]);
+      assertEquals(horizon.position, evicted);
+      if (turn > 0) assert(usage.cachedTokens > 0);
+      const all = promptOf(request) + text;
+      assert(all.endsWith(scripted.text(0)), scripted.text(0));
+      if (evicted > 0) assertEquals(scripted.tokens[0]!.length, 40);
+      turns.push(text, "go on");
+    }
+  }
 });
 
 Deno.test("system sinks: the whole system block is pinned; one that does not fit is refused", async () => {

@@ -45,6 +45,25 @@ function joints(prompt: string): Set<number> {
   return lengths;
 }
 
+Deno.test("conversation log: messages begin at their openers, in prompts alone, until that is taken back", async () => {
+  const log = new ConversationLog(tokenizer, new Set([1]));
+  const message = (text: string): Piece[] => [
+    { special: 1 },
+    { text },
+    { special: 2 },
+  ];
+  await log.appendPrompt([...message("a"), ...message("b")], pause);
+  log.appendToken(1);
+  assertEquals(log.starts, [0, 3]);
+  await log.appendPrompt([{ special: 2 }, ...message("c")], pause);
+  assertEquals(log.starts, [0, 3, 8]);
+  log.rewind({ tokens: 8, length: log.text.length - 7 });
+  assertEquals([log.tokens, log.starts], [8, [0, 3]]);
+  const unaware = new ConversationLog(tokenizer);
+  await unaware.appendPrompt(message("a"), pause);
+  assertEquals(unaware.starts, []);
+});
+
 Deno.test("conversation log: what is kept and what is appended are the prompt's tokens", async () => {
   let [kept, cut] = [0, 0];
   const cases = fc.tuple(pieces, pieces, pieces, fc.boolean());

@@ -53,6 +53,8 @@ export class ScriptedDecoder implements Decoder {
   readonly gpuBytes = null;
   /** Each slot's tokens, those evicted too. */
   readonly tokens: number[][];
+  /** Positions of those that it was told begin messages, by slot. */
+  readonly starts: number[][];
   /** Tokens of each run, by slot, since it was last emptied. */
   readonly runs: { slot: number; count: number }[] = [];
   /** Chunks of each run. */
@@ -80,6 +82,7 @@ export class ScriptedDecoder implements Decoder {
     this.chunk = of.chunk ?? 8;
     this.room = of.room ?? { sinks: 64, window: 4096 };
     this.tokens = Array.from({ length: this.slots }, () => []);
+    this.starts = this.tokens.map(() => []);
     this.#policies = this.tokens.map(() => null);
   }
 
@@ -95,6 +98,7 @@ export class ScriptedDecoder implements Decoder {
     this.opened.push(slot);
     this.#policies[slot] = policy;
     this.tokens[slot] = [];
+    this.starts[slot] = [];
   }
 
   seen(slot: number): number {
@@ -110,6 +114,7 @@ export class ScriptedDecoder implements Decoder {
     );
     this.rewound.push(count);
     this.tokens[slot]!.length = count;
+    this.starts[slot] = this.starts[slot]!.filter((start) => start < count);
   }
 
   limit(slot: number): number {
@@ -122,18 +127,21 @@ export class ScriptedDecoder implements Decoder {
     this.saved.push(slot);
     const tokens = this.tokens[slot]!.slice();
     const policy = this.#policies[slot]!;
-    return { policy, seen: tokens.length, bytes: tokens.length, tokens };
+    const starts = this.starts[slot]!.slice();
+    const seen = tokens.length;
+    return { policy, seen, bytes: seen, tokens, starts };
   }
 
   async restore(slot: number, snapshot: Snapshot): Promise<void> {
     assert(!this.#busy.has(slot), "restored while it runs");
     this.restored.push(slot);
-    const { policy, tokens } = snapshot as ScriptedSnapshot;
+    const { policy, tokens, starts } = snapshot as ScriptedSnapshot;
     this.#busy.add(slot);
     await new Promise((resolve) => setTimeout(resolve, 1));
     this.#busy.delete(slot);
     this.#policies[slot] = policy;
     this.tokens[slot] = tokens.slice();
+    this.starts[slot] = starts.slice();
   }
 
   async run(chunks: readonly DecodeChunk[]): Promise<Float32Array[]> {
@@ -148,7 +156,7 @@ export class ScriptedDecoder implements Decoder {
   }
 
   async #run(chunk: DecodeChunk): Promise<Float32Array> {
-    const { slot, tokens } = chunk;
+    const { slot, tokens, starts = [] } = chunk;
     assert(!this.#busy.has(slot), "run while it is busy");
     const limit = this.limit(slot);
     assert(
@@ -163,6 +171,8 @@ export class ScriptedDecoder implements Decoder {
       this.#busy.delete(slot);
     }
     if (this.failAfter-- <= 0) throw new Error("engine broke");
+    const seen = this.seen(slot);
+    this.starts[slot]!.push(...starts.map((start) => seen + start));
     this.tokens[slot]!.push(...tokens);
     if (chunk.logits === 0) return new Float32Array(0);
     const logits = new Float32Array(this.vocabulary).fill(-5);
@@ -192,6 +202,7 @@ export class ScriptedDecoder implements Decoder {
 
 interface ScriptedSnapshot extends Snapshot {
   readonly tokens: readonly number[];
+  readonly starts: readonly number[];
 }
 
 function textOf(tokens: readonly number[]): string {
@@ -229,7 +240,7 @@ export function openService(
     sinks,
     window,
     policies: policies ??
-      { standard: "sink-window", allowed: POLICY_NAMES },
+      { standard: "sink-window", allowed: POLICY_NAMES, evict: "token" },
     limits: {
       maxTokens: 100,
       queue: 16,

@@ -43,6 +43,31 @@ function plain(pieces: Piece[]): string {
   return pieces.map((piece) => "text" in piece ? piece.text : "").join("");
 }
 
+Deno.test("messages begin with what the template puts first behind others, by role", () => {
+  const openers = (source: string, changes = {}) => {
+    const tokenizer = createTokenizer(smallVocabulary(changes));
+    return [...createChatTemplate(source, tokenizer).openers].sort();
+  };
+  const [START, TOOL, HASH] = [1, 3, 4];
+  assertEquals([...chatml.openers], [START]);
+  // A token that begins all, one for each role, one that ends what comes before, and line ends between.
+  const byRole = "{{ '<|endoftext|>' }}{% for m in messages %}" +
+    "{% if not loop.first %}{{ '<|im_end|>\n' }}{% endif %}" +
+    "{{ ('[#]' if m.role == 'user' else '<|tool|>') + m.content }}{% endfor %}";
+  assertEquals(openers(byRole), [TOOL, HASH]);
+  // Only the user's messages begin with a control token; other roles are refused.
+  const users = "{% for m in messages %}{% if m.role == 'user' %}" +
+    "{{ '[#]' + m.content }}{% elif m.role == 'assistant' %}{{ ' ' + m.content + '<|im_end|>' }}" +
+    "{% else %}{{ raise_exception('no') }}{% endif %}{% endfor %}";
+  assertEquals(openers(users), [HASH]);
+  // Only the answer has a header.
+  const answers = "{% for m in messages %}{{ m.content }}{% endfor %}" +
+    "{% if add_generation_prompt %}{{ '<|tool|>' }}{% endif %}";
+  assertEquals(openers(answers), [TOOL]);
+  assertEquals(openers(BARE), []);
+  assertEquals(openers("{{ raise_exception('never') }}"), []);
+});
+
 /** Text made of control tokens' texts, their parts, and what surrounds them. */
 const hostile = fc.array(
   fc.oneof(

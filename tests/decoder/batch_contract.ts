@@ -8,18 +8,23 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { SinkWindow } from "../../lib/cache/sink_window.ts";
-import type { Snapshot } from "../../lib/decoder/decoder.ts";
+import type { DecodeChunk, Snapshot } from "../../lib/decoder/decoder.ts";
 import {
   createSampler,
   type Sampler,
   type SamplerOptions,
 } from "../../lib/sampling/mod.ts";
-import { randomTokens, writeSmallModel } from "../reference/small_model.ts";
+import {
+  randomBoundaries,
+  randomTokens,
+  writeSmallModel,
+} from "../reference/small_model.ts";
 import {
   appendAll,
   assertLogits,
   type OpenDecoder,
   openDecoder,
+  startsAmong,
   type TestedEngine,
 } from "./open.ts";
 
@@ -44,7 +49,7 @@ const POLICY = new SinkWindow(4, 13);
 
 /** What happens to one slot before a step, or in it. */
 type Action =
-  | { do: "open"; policy: SinkWindow }
+  | { do: "open"; policy: SinkWindow; messages: boolean }
   | { do: "append"; count: number }
   | { do: "move"; to: number }
   | { do: "leave" };
@@ -59,7 +64,11 @@ const appending = (count: number): Action => ({ do: "append", count });
 const action: fc.Arbitrary<Action> = fc.oneof(
   {
     weight: 2,
-    arbitrary: policies.map((policy): Action => ({ do: "open", policy })),
+    arbitrary: fc.record({
+      do: fc.constant("open" as const),
+      policy: policies,
+      messages: fc.boolean(),
+    }),
   },
   { weight: 12, arbitrary: fc.constant(appending(1)) },
   { weight: 2, arbitrary: fc.integer({ min: 2, max: 9 }).map(appending) },
@@ -74,6 +83,8 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 interface Conversation {
   readonly policy: SinkWindow;
   readonly tokens: readonly number[];
+  /** Positions at which messages begin, if its windows do. */
+  readonly boundaries: readonly number[];
   readonly cuts: number[];
   readonly logits: Float32Array[];
 }
@@ -85,18 +96,22 @@ async function play(
 ): Promise<Conversation[]> {
   const all: Conversation[] = [];
   const slots: (Conversation | null)[] = Array(SLOTS).fill(null);
-  const open = (slot: number, policy: SinkWindow) => {
+  const open = (slot: number, policy: SinkWindow, messages: boolean) => {
     decoder.open(slot, policy);
-    const tokens = randomTokens(schedule.length * 9, undefined, all.length);
-    all.push(slots[slot] = { policy, tokens, cuts: [], logits: [] });
+    const most = schedule.length * 9;
+    const tokens = randomTokens(most, undefined, all.length);
+    const boundaries = messages ? randomBoundaries(most, 9, all.length) : [];
+    all.push(
+      slots[slot] = { policy, tokens, boundaries, cuts: [], logits: [] },
+    );
   };
-  for (let slot = 0; slot < SLOTS; slot++) open(slot, POLICY);
+  for (let slot = 0; slot < SLOTS; slot++) open(slot, POLICY, slot % 2 === 0);
   for (const actions of schedule) {
-    const chunks: { slot: number; tokens: number[]; logits: number }[] = [];
+    const chunks: DecodeChunk[] = [];
     for (const [slot, action] of actions.entries()) {
       const conversation = slots[slot] ?? null;
       if (action.do === "open") {
-        open(slot, action.policy);
+        open(slot, action.policy, action.messages);
       } else if (action.do === "leave") {
         slots[slot] = null;
       } else if (action.do === "move" && conversation && !slots[action.to]) {
@@ -112,7 +127,8 @@ async function play(
       const count = Math.min(action.count, decoder.limit(slot));
       const seen = decoder.seen(slot);
       const tokens = conversation.tokens.slice(seen, seen + count);
-      chunks.push({ slot, tokens, logits: count });
+      const starts = startsAmong(conversation.boundaries, seen, count);
+      chunks.push({ slot, tokens, starts, logits: count });
     }
     const results = await decoder.run(chunks);
     for (const [i, { slot, tokens }] of chunks.entries()) {
@@ -155,14 +171,14 @@ export function batchContractTests(
         ),
         async (schedule) => {
           for (const conversation of await play(decoder, schedule)) {
-            const { policy, cuts, logits } = conversation;
+            const { policy, boundaries, cuts, logits } = conversation;
             alone.open(0, policy);
             const expected: Float32Array[] = [];
             for (const count of cuts) {
               const at = expected.length;
               const chunk = conversation.tokens.slice(at, at + count);
               expected.push(
-                ...await appendAll(alone, chunk, { size: count }),
+                ...await appendAll(alone, chunk, { size: count, boundaries }),
               );
             }
             tokens += expected.length;

@@ -8,6 +8,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { SinkWindow } from "../../lib/cache/sink_window.ts";
 import { DecoderReference } from "../reference/decoder_reference.ts";
 import {
+  randomBoundaries,
   randomTokens,
   type SmallModelOptions,
   writeSmallModel,
@@ -127,6 +128,65 @@ export function contractTests(
     });
   }
 
+  test("begins windows at messages, if it is told of them, also when it goes on from a copy", async () => {
+    await using model = await writeSmallModel();
+    await using decoder = await openDecoder(engine, model, {
+      layout: LAYOUT,
+    });
+    const reference = await DecoderReference.read(model.path);
+    const tokens = randomTokens(short);
+    const half = short / 2;
+    for (
+      const [sinks, window, sizes] of [
+        [4, 13, [1, Infinity]],
+        [0, 9, [7]],
+        [3, 1, [7]],
+      ] as const
+    ) {
+      const policy = new SinkWindow(sinks, window);
+      const boundaries = randomBoundaries(short, 2 * window);
+      const expected = reference.start({ sinks, window, boundaries })
+        .appendAll(tokens);
+      for (const size of sizes) {
+        const options = { size, boundaries };
+        decoder.open(0, policy);
+        const actual = await appendAll(decoder, tokens.slice(0, half), options);
+        const copy = decoder.save(0);
+        decoder.open(0, POLICY);
+        await decoder.restore(0, copy);
+        actual.push(...await appendAll(decoder, tokens.slice(half), options));
+        assertLogits(
+          actual,
+          expected,
+          tolerance,
+          `${engine.name}, messages in ${sinks} + ${window} by ${size}`,
+        );
+      }
+    }
+  });
+
+  test("forgets messages that it is rewound to before", async () => {
+    await using model = await writeSmallModel();
+    await using decoder = await openDecoder(engine, model, {
+      layout: LAYOUT,
+    });
+    const tokens = randomTokens(40);
+    const [told, kept] = [[0, 7, 12, 16], [0, 7, 25, 26]];
+    const expected = (await DecoderReference.read(model.path))
+      .start({ sinks: 4, window: 13, boundaries: kept }).appendAll(tokens);
+    decoder.open(0, POLICY);
+    const before = await appendAll(decoder, tokens.slice(0, 17), {
+      size: 5,
+      boundaries: told,
+    });
+    decoder.rewind(0, 12);
+    const after = await appendAll(decoder, tokens.slice(12), {
+      size: 5,
+      boundaries: kept,
+    });
+    assertLogits([...before.slice(0, 12), ...after], expected, tolerance);
+  });
+
   test("attends all tokens until capacity is reached", async () => {
     await using model = await writeSmallModel();
     await using decoder = await openDecoder(engine, model, {
@@ -136,10 +196,12 @@ export function contractTests(
     const full = { sinks: 0, window: Infinity };
     const expected = (await DecoderReference.read(model.path)).start(full)
       .appendAll(tokens);
-    for (const size of [1, 3, Infinity]) {
+    for (
+      const [size, boundaries] of [[1, [6]], [3, []], [Infinity, [6]]] as const
+    ) {
       decoder.open(0, POLICY);
       assertLogits(
-        await appendAll(decoder, tokens, { size }),
+        await appendAll(decoder, tokens, { size, boundaries }),
         expected,
         tolerance,
       );

@@ -36,6 +36,8 @@ function scriptOf(index: number) {
     low + Math.floor(random() * (high - low + 1));
   return {
     policy: new SinkWindow(whole(0, 4), whole(2, 13)),
+    /** Its windows begin at its prompts. */
+    starts: index % 2 === 0 ? [0] : [],
     turns: Array.from({ length: 5 }, (_, turn) => ({
       prompt: randomTokens(whole(1, 25), 96, 10 * index + turn),
       answer: whole(3, 10),
@@ -60,14 +62,15 @@ async function converse(
   { decoder, scheduler, free, happen }: Stage,
   index: number,
 ): Promise<number[]> {
-  const { policy, turns } = scriptOf(index);
+  const { policy, starts, turns } = scriptOf(index);
   const { signal } = new AbortController();
   const sampler = createSampler({ temperature: 0 }, decoder.vocabulary);
   const written: number[] = [];
   let slot = free.shift()!;
   decoder.open(slot, policy);
   for (const { prompt, answer, then } of turns) {
-    let { token } = await scheduler.prefill(slot, prompt, { sampler, signal });
+    const options = { sampler, signal, starts };
+    let { token } = await scheduler.prefill(slot, prompt, options);
     for (let i = 0; i < answer; i++) {
       written.push(token);
       const before = decoder.seen(slot);

@@ -15,6 +15,7 @@ function copyAfter(seen: number) {
   const copy: GpuSnapshot = {
     policy: POLICY,
     seen,
+    boundaries: [],
     bytes: 8,
     rows: 8,
     layout: "any",
@@ -126,10 +127,32 @@ Deno.test("a conversation's way back: a copy keeps the way to it as it was, unti
 Deno.test("a conversation's way back: it may begin with a copy and tokens, which stay the caller's", () => {
   const { copy } = copyAfter(2);
   const tokens = [3, 4];
-  const history = new History(copy, tokens);
+  const history = new History(copy, { tokens, boundaries: [] });
   history.append([5]);
   assertEquals(stateOf(history).tokens, [3, 4, 5]);
   assertEquals(tokens, [3, 4]);
+});
+
+Deno.test("a conversation's way back: messages lie behind the copy, at the conversation's positions", async () => {
+  const history = new History(copyAfter(2).copy);
+  history.append([3, 4, 5], [0, 2]);
+  history.append([6], [0]);
+  const { way } = history;
+  assertEquals(way.boundaries, [2, 4, 5]);
+  const later = copyAfter(6);
+  const restarted = history.restart(later.copy);
+  history.append([7, 8], [1]);
+  later.arrive();
+  await restarted;
+  assertEquals(history.way.boundaries, [7]);
+  history.append([9], [0]);
+  history.rewind(8);
+  assertEquals(history.way.boundaries, [7]);
+  assertEquals(way.boundaries, [2, 4, 5]);
+  const told = { ...copyAfter(6).copy, boundaries: [1, 5] };
+  const rewound = new History(told, { tokens: [7], boundaries: [6] });
+  rewound.rewind(5);
+  assertEquals([rewound.way.boundaries, rewound.copy!.boundaries], [[], [1]]);
 });
 
 Deno.test("a conversation's way back: whatever is appended, taken back and copied, copy and tokens make up the conversation", async () => {

@@ -144,12 +144,17 @@ function disposable<D extends Decoder>(decoder: D): OpenDecoder<D> {
   });
 }
 
-/** Appends tokens in chunks of `size`, each cut to the decoder's limit; gives the logits of each token. */
+/**
+ * Appends tokens in chunks of `size`, each cut to the decoder's limit; gives the logits of each token.
+ *
+ * @param options.boundaries positions of the conversation at which messages begin
+ */
 export async function appendAll(
   decoder: Decoder,
   tokens: readonly number[],
-  { size, slot = 0 }: { size: number; slot?: number },
+  options: { size: number; slot?: number; boundaries?: readonly number[] },
 ): Promise<Float32Array[]> {
+  const { size, slot = 0, boundaries = [] } = options;
   const logits: Float32Array[] = [];
   for (let at = 0; at < tokens.length;) {
     const chunk = tokens.slice(
@@ -159,6 +164,7 @@ export async function appendAll(
     const [rows] = await decoder.run([{
       slot,
       tokens: chunk,
+      starts: startsAmong(boundaries, decoder.seen(slot), chunk.length),
       logits: chunk.length,
     }]);
     for (let t = 0; t < chunk.length; t++) {
@@ -169,6 +175,16 @@ export async function appendAll(
     at += chunk.length;
   }
   return logits;
+}
+
+/** Which of `count` tokens behind `seen` ones begin messages, by index. */
+export function startsAmong(
+  boundaries: readonly number[],
+  seen: number,
+  count: number,
+): number[] {
+  return boundaries.filter((start) => start >= seen && start < seen + count)
+    .map((start) => start - seen);
 }
 
 /** Largest difference between two lists of logits. */

@@ -1,6 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import type { Held } from "../../lib/cache/held.ts";
 import { SinkWindow } from "../../lib/cache/sink_window.ts";
+import type { DecodeChunk } from "../../lib/decoder/decoder.ts";
 import { SlotBook } from "../../lib/decoder/slot_book.ts";
 
 const POLICY = new SinkWindow(2, 6);
@@ -14,6 +16,10 @@ function book(): SlotBook {
   });
 }
 
+function held(seen: number, policy = POLICY): Held {
+  return { policy, seen, boundaries: [] };
+}
+
 function chunk(slot: number, tokens: number, logits = 0) {
   return { slot, tokens: Array<number>(tokens).fill(0), logits };
 }
@@ -21,16 +27,16 @@ function chunk(slot: number, tokens: number, logits = 0) {
 Deno.test("slots: each counts its own conversation's tokens, until another is put there", () => {
   const slots = book();
   assertEquals([slots.at(0), slots.at(1)], [null, null]);
-  slots.put(0, { policy: POLICY, seen: 0 });
-  slots.put(1, { policy: POLICY, seen: 7 });
-  slots.append(0, 3);
-  slots.append(0, 1);
-  slots.append(1, 100);
-  assertEquals(slots.opened(0), { policy: POLICY, seen: 4 });
-  assertEquals(slots.at(1), { policy: POLICY, seen: 107 });
+  slots.put(0, held(0));
+  slots.put(1, held(7));
+  slots.append(chunk(0, 3));
+  slots.append(chunk(0, 1));
+  slots.append(chunk(1, 100));
+  assertEquals(slots.opened(0), held(4));
+  assertEquals(slots.at(1), held(107));
   const other = new SinkWindow(0, 1);
-  slots.put(1, { policy: other, seen: 0 });
-  assertEquals(slots.at(1), { policy: other, seen: 0 });
+  slots.put(1, held(0, other));
+  assertEquals(slots.at(1), held(0, other));
   assertEquals(slots.at(0)!.seen, 4);
 });
 
@@ -38,13 +44,12 @@ Deno.test("slots: what is not there or not open is refused", () => {
   const slots = book();
   for (const slot of [2, -1, 0.5, NaN]) {
     const message = `Cannot use slot ${slot}: there are 2`;
-    const held = { policy: POLICY, seen: 0 };
     for (
       const use of [
         () => slots.at(slot),
         () => slots.opened(slot),
-        () => slots.put(slot, held),
-        () => slots.append(slot, 1),
+        () => slots.put(slot, held(0)),
+        () => slots.append(chunk(slot, 1)),
         () => slots.rewind(slot, 0),
         () => slots.limit(slot),
         () => slots.check([chunk(slot, 1)]),
@@ -53,7 +58,7 @@ Deno.test("slots: what is not there or not open is refused", () => {
   }
   const message = "Cannot use slot 1: it is not open";
   assertThrows(() => slots.opened(1), RangeError, message);
-  assertThrows(() => slots.append(1, 1), RangeError, message);
+  assertThrows(() => slots.append(chunk(1, 1)), RangeError, message);
   assertThrows(() => slots.limit(1), RangeError, message);
   assertThrows(() => slots.check([chunk(1, 1)]), RangeError, message);
   assertThrows(() => slots.rewind(1, 0), RangeError, "Cannot rewind slot 1");
@@ -61,14 +66,14 @@ Deno.test("slots: what is not there or not open is refused", () => {
 
 Deno.test("slots: a policy that needs more rows than a slot has is refused, and the slot is as it was", () => {
   const slots = book();
-  slots.put(0, { policy: POLICY, seen: 5 });
+  slots.put(0, held(5));
   for (const [sinks, window] of [[3, 6], [2, 7], [3, 7]] as const) {
     const policy = new SinkWindow(sinks, window);
     const message =
       `Cannot keep ${sinks} sinks and a window of ${window} tokens: a slot has room for 2 and 6`;
     assertThrows(() => slots.checkRoom(policy), RangeError, message);
-    assertThrows(() => slots.put(0, { policy, seen: 0 }), RangeError, message);
-    assertEquals(slots.at(0), { policy: POLICY, seen: 5 });
+    assertThrows(() => slots.put(0, held(0, policy)), RangeError, message);
+    assertEquals(slots.at(0), held(5));
   }
   slots.checkRoom(POLICY);
   slots.checkRoom(new SinkWindow(0, 1));
@@ -81,29 +86,29 @@ Deno.test("slots: a conversation is rewound while nothing of it was overwritten,
   );
   fc.assert(fc.property(fc.nat(20), counts, (seen, count) => {
     const slots = book();
-    slots.put(0, { policy: POLICY, seen });
+    slots.put(0, held(seen));
     const backwards = Number.isInteger(count) && count >= 0 && count <= seen;
     if (backwards && (seen <= 8 || count === seen)) {
       slots.rewind(0, count);
-      assertEquals(slots.at(0), { policy: POLICY, seen: count });
+      assertEquals(slots.at(0), held(count));
     } else {
       const message =
         `Cannot rewind slot 0 to ${count} tokens: it has seen ${seen} and keeps all of them only up to 8`;
       assertThrows(() => slots.rewind(0, count), RangeError, message);
-      assertEquals(slots.at(0), { policy: POLICY, seen });
+      assertEquals(slots.at(0), held(seen));
     }
   }));
 });
 
 Deno.test("slots: a chunk has as many tokens as its slot's conversation allows", () => {
   const slots = book();
-  slots.put(0, { policy: POLICY, seen: 0 });
-  slots.put(1, { policy: POLICY, seen: 7 });
+  slots.put(0, held(0));
+  slots.put(1, held(7));
   assertEquals([slots.limit(0), slots.limit(1)], [10, 3]);
   slots.check([]);
   slots.check([chunk(1, 3), chunk(0, 10, 10)]);
   slots.check([chunk(0, 1, 1)]);
-  const refused = (message: string, ...chunks: ReturnType<typeof chunk>[]) =>
+  const refused = (message: string, ...chunks: DecodeChunk[]) =>
     assertThrows(() => slots.check(chunks), RangeError, message);
   refused("Cannot append 0 tokens to slot 0: 1 to 10 fit one run", chunk(0, 0));
   refused("Cannot append 11 tokens to slot 0", chunk(0, 11));
@@ -115,4 +120,21 @@ Deno.test("slots: a chunk has as many tokens as its slot's conversation allows",
       chunk(0, 2, logits),
     );
   }
+  for (const starts of [[2], [-1], [1, 0], [0, 0], [0.5]]) {
+    refused("Cannot begin messages at tokens", { ...chunk(0, 2), starts });
+  }
+  slots.check([{ ...chunk(0, 2), starts: [0, 1] }]);
+});
+
+Deno.test("slots: messages are known once the chunk is appended in which they begin, and forgotten when that is taken back", () => {
+  const slots = book();
+  slots.put(0, held(0));
+  const starting = { ...chunk(0, 4), starts: [0, 3] };
+  assertEquals(slots.before(starting).boundaries, [0, 3]);
+  assertEquals(slots.opened(0).boundaries, []);
+  slots.append(starting);
+  slots.append({ ...chunk(0, 3), starts: [2] });
+  assertEquals(slots.opened(0), { ...held(7), boundaries: [3, 6] });
+  slots.rewind(0, 6);
+  assertEquals(slots.opened(0), { ...held(6), boundaries: [3] });
 });

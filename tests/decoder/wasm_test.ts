@@ -3,6 +3,7 @@ import { batchContractTests } from "./batch_contract.ts";
 import { contractTests } from "./contract.ts";
 import { hostMemoryTest } from "./host_memory.ts";
 import { hostEngine } from "./open.ts";
+import { recomputeContractTests } from "./recompute_contract.ts";
 
 const engine = hostEngine(WASM);
 contractTests(engine, { long: 3000, short: 100, tolerance: 1e-4 });
@@ -13,4 +14,5 @@ batchContractTests(engine, {
   tolerance: 1e-4,
   moved: 0,
 });
+recomputeContractTests(engine, { tokens: 40, tolerance: 1e-4 });
 hostMemoryTest(WASM);

@@ -2,6 +2,7 @@ import { batchContractTests } from "./batch_contract.ts";
 import { contractTests } from "./contract.ts";
 import { absentReason as absent } from "../gpu.ts";
 import { gpuEngine } from "./open.ts";
+import { recomputeContractTests } from "./recompute_contract.ts";
 
 // Errors found: up to 1.5e-5.
 contractTests(gpuEngine("f32"), {
@@ -18,6 +19,12 @@ batchContractTests(gpuEngine("f32"), {
   tolerance: 1e-4,
   // Neighbours append at different rows, which ONNX Runtime sums up in other tiles.
   moved: 2e-5,
+});
+recomputeContractTests(gpuEngine("f32"), {
+  absent,
+  tokens: 18,
+  brief: true,
+  tolerance: 1e-4,
 });
 // All is rounded to f16, 11 bits, and these random weights make the most of it: up to 0.13.
 contractTests(gpuEngine("f16"), {

@@ -45,7 +45,7 @@ Deno.test("every obeyed parameter reaches the model", () => {
     logit_bias: { "5": -100, "0": 1.5 },
     seed: -3,
     logprobs: true,
-    everstream: { policy: "full", sinks: null, window: 9 },
+    everstream: { policy: "window", sinks: null, window: 9, evict: "turn" },
     top_logprobs: 2,
     n: 1,
   });
@@ -74,7 +74,12 @@ Deno.test("every obeyed parameter reaches the model", () => {
       maxTokens: 7,
       stop: ["x", "y"],
       topLogprobs: 2,
-      policy: { policy: "full", sinks: undefined, window: 9 },
+      policy: {
+        policy: "window",
+        sinks: undefined,
+        window: 9,
+        evict: "turn",
+      },
     },
   });
 });

@@ -193,5 +193,10 @@ Deno.test("lazy layers and other precisions are entries of a list", () => {
   );
   assertAlmostEquals(half!.bytes, (full!.bytes + kept!.bytes) / 2);
   assertEquals(half!.capacity, 4096);
-  assertEquals(caches.length, 8);
+  assertEquals(caches.length, 2 * (POLICIES.length + 1));
+  // A window that is recomputed needs what a window needs.
+  const [window, recomputed] = ["window", "window-recompute"].map((name) =>
+    find(caches, name)
+  );
+  assertEquals({ ...recomputed, policy: "window" }, window);
 });

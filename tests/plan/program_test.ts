@@ -31,7 +31,7 @@ Deno.test("what the command line does not say is as the server is set up", () =>
     help: false,
     json: false,
     model: "default",
-    policies: ["full", "window", "sink-window"],
+    policies: ["full", "window", "sink-window", "window-recompute"],
     tokens: 4096,
     streams: 1,
     sinks: 4,

@@ -3,7 +3,8 @@
  *
  * It keeps the unrotated key of every token that it ever saw. The query of position p attends
  * exactly R(p) = {0 … S−1} ∪ {max(S, p−W+1) … p}, and every key of R(p) is rotated anew, by its
- * index in R(p); the query by the last one. Nothing here knows of rings, masks or chunks.
+ * index in R(p); the query by the last one. Where windows begin at messages, R(p) past capacity
+ * lacks what lies before the first of them. Nothing here knows of rings, masks or chunks.
  *
  * @module
  */
@@ -82,7 +83,7 @@ export class DecoderReference {
   }
 
   /** Begins a conversation; a window of `Infinity` is full attention. */
-  start(policy: { sinks: number; window: number }): ReferenceConversation {
+  start(policy: ReferencePolicy): ReferenceConversation {
     return new ReferenceConversation(
       policy,
       this.#layers.length,
@@ -121,6 +122,14 @@ export class DecoderReference {
   }
 }
 
+/** What a conversation keeps. */
+export interface ReferencePolicy {
+  readonly sinks: number;
+  readonly window: number;
+  /** Positions at which messages begin, if windows begin at them. */
+  readonly boundaries?: readonly number[];
+}
+
 /** What a layer has seen, and which of it the current query attends. */
 interface Past {
   /** Unrotated keys by position. */
@@ -132,13 +141,13 @@ interface Past {
 
 /** One conversation. */
 export class ReferenceConversation {
-  readonly #policy: { sinks: number; window: number };
+  readonly #policy: ReferencePolicy;
   readonly #past: Past[];
   readonly #run: (token: number, past: Past[]) => Float64Array;
   #seen = 0;
 
   constructor(
-    policy: { sinks: number; window: number },
+    policy: ReferencePolicy,
     layers: number,
     run: (token: number, past: Past[]) => Float64Array,
   ) {
@@ -166,11 +175,16 @@ export class ReferenceConversation {
 /** R(p): the positions that the query of position `p` attends, ascending. */
 export function attendedPositions(
   p: number,
-  { sinks, window }: { sinks: number; window: number },
+  { sinks, window, boundaries = [] }: ReferencePolicy,
 ): number[] {
   const positions: number[] = [];
   for (let q = 0; q < Math.min(sinks, p + 1); q++) positions.push(q);
-  for (let q = Math.max(sinks, p - window + 1); q <= p; q++) positions.push(q);
+  let oldest = Math.max(sinks, p - window + 1);
+  if (oldest > sinks) { // something has left
+    const later = boundaries.filter((start) => start >= oldest && start <= p);
+    if (later.length > 0) oldest = Math.min(...later);
+  }
+  for (let q = oldest; q <= p; q++) positions.push(q);
   return positions;
 }
 

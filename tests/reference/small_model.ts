@@ -212,6 +212,20 @@ export function mulberry32(seed: number): () => number {
   };
 }
 
+/** Positions below `count` at which messages of up to `longest` tokens begin. */
+export function randomBoundaries(
+  count: number,
+  longest: number,
+  seed = 7,
+): number[] {
+  const random = mulberry32(seed);
+  const boundaries: number[] = [];
+  for (let at = 0; at < count; at += 1 + Math.floor(random() * longest)) {
+    boundaries.push(at);
+  }
+  return boundaries;
+}
+
 /** Random token ids. */
 export function randomTokens(
   count: number,

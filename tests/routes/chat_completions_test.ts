@@ -34,12 +34,16 @@ Deno.test("a whole answer has OpenAI's shape", async () => {
       prompt_tokens_details: { cached_tokens: 1 },
       everstream: {
         policy: "sink-window",
+        evict: "token",
         held: 6,
         seen: 6,
         evicted: 0,
         capacity: 64,
         sinks: 4,
-        horizon: 4,
+        horizon: {
+          position: 4,
+          messages: { whole: 1, partial: [], gone: { from: 0, to: 0 } },
+        },
         bytes: 64 * 23_040,
         full_bytes: 6 * 23_040,
       },
@@ -58,6 +62,7 @@ Deno.test("a request can say what its cache keeps", async () => {
     policy: "sink-window" as const,
     sinks: 2,
     window: 30,
+    evict: "turn" as const,
   };
   await (await chat(hello({ everstream }))).text();
   assertEquals(model.requests[0]!.policy, everstream);
@@ -66,6 +71,7 @@ Deno.test("a request can say what its cache keeps", async () => {
       [{ policy: "lru" }, "everstream.policy"],
       [{ sinks: -1 }, "everstream.sinks"],
       [{ window: 0 }, "everstream.window"],
+      [{ evict: "message" }, "everstream.evict"],
       [{ kv_bits: 3 }, "everstream"],
       [7, "everstream"],
     ] as const

@@ -52,7 +52,7 @@ Deno.test("usage asked for comes last, and is null before", async () => {
     hello({ stream: true, stream_options: { include_usage: true } }),
   );
   const cache =
-    '{"policy":"sink-window","held":4,"seen":4,"evicted":0,"capacity":64,"sinks":4,"horizon":4,' +
+    '{"policy":"sink-window","evict":"token","held":4,"seen":4,"evicted":0,"capacity":64,"sinks":4,"horizon":{"position":4,"messages":{"whole":1,"partial":[],"gone":{"from":0,"to":0}}},' +
     '"bytes":1474560,"full_bytes":92160}';
   assertEquals(await plainFrames(response), [
     `data: {${HEAD},${
@@ -78,12 +78,20 @@ Deno.test("the cache's state is in the chunks of who asks for it", async () => {
     .map((frame) => JSON.parse(frame.slice(6)).everstream);
   const state = (seen: number, sinks = 2) => ({
     policy: "sink-window",
+    evict: "token",
     held: seen,
     seen,
     evicted: 0,
     capacity: 5,
     sinks,
-    horizon: sinks,
+    horizon: {
+      position: sinks,
+      messages: {
+        whole: seen > 0 ? 1 : 0,
+        partial: [],
+        gone: { from: 0, to: 0 },
+      },
+    },
     bytes: 115_200,
     full_bytes: seen * 23_040,
   });

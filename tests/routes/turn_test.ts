@@ -8,12 +8,16 @@ Deno.test.sanitizer({ ops: true, resources: true });
 
 const cache = {
   policy: "sink-window" as const,
+  evict: "token" as const,
   held: 0,
   seen: 0,
   evicted: 0,
   capacity: 8,
   sinks: 0,
-  horizon: 0,
+  horizon: {
+    position: 0,
+    messages: { whole: 0, partial: [], gone: { from: 0, to: 0 } },
+  },
   bytes: 8,
   fullBytes: 0,
 };

@@ -314,3 +314,23 @@ Deno.test("what comes with an aborted signal is not queued", async () => {
   await next;
   assertEquals(decoder.runs, ["2:1"]);
 });
+
+Deno.test("each chunk of a prompt says which of its own tokens begin messages", async () => {
+  const told: { starts?: readonly number[] }[] = [];
+  const decoder = new ManualDecoder();
+  const run = decoder.run.bind(decoder);
+  decoder.run = (chunks) => {
+    told.push(...chunks);
+    return run(chunks);
+  };
+  const scheduler = new Scheduler(decoder as unknown as Decoder);
+  const starts = [0, 2, 3, 7];
+  const done = scheduler.prefill(9, Array(8).fill(7), {
+    starts,
+    signal: never,
+    sampler,
+  });
+  await decoder.end(3);
+  await done;
+  assertEquals(told.map(({ starts }) => starts), [[0, 2], [0], [1]]);
+});

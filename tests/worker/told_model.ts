@@ -19,12 +19,16 @@ type Events = AsyncGenerator<GenerationEvent, void, void>;
 
 const CACHE: CacheUsage = {
   policy: "sink-window",
+  evict: "token",
   held: 5,
   seen: 7,
   evicted: 2,
   capacity: 5,
   sinks: 1,
-  horizon: 3,
+  horizon: {
+    position: 3,
+    messages: { whole: 1, partial: [0], gone: { from: 1, to: 1 } },
+  },
   bytes: 1000,
   fullBytes: 1400,
 };

@@ -9,7 +9,7 @@
  * @module
  */
 import { heldRows, placements, planAppend } from "../../cache/gpu_rows.ts";
-import type { Held } from "../../cache/sink_window.ts";
+import { appended, type Held } from "../../cache/held.ts";
 import type { Gpu } from "../../engine/gpu.ts";
 import type { GpuGraph } from "../../engine/gpu_session.ts";
 import type { LogitSummary, SummaryRequest } from "../../sampling/summary.ts";
@@ -126,10 +126,7 @@ export class GpuModel {
         moves.push({ ...move, slot, shift: 0 });
       }
       if (bank === this.stage) continue;
-      const { policy, seen, count } = lane;
-      moves.push(
-        ...copiesForNext(bank, slot, { policy, seen: seen + count }),
-      );
+      moves.push(...copiesForNext(bank, slot, appended(lane, lane.count)));
     }
     bank.move(moves);
   }

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { type Held, rewound } from "../../cache/held.ts";
 import type { Snapshot } from "../decoder.ts";
 
 /** How a conversation can be computed again. */
@@ -13,10 +14,12 @@ export interface Way {
   readonly copy: GpuSnapshot | null;
   /** Tokens since. */
   readonly tokens: readonly number[];
+  /** Positions among those at which messages begin, ascending. */
+  readonly boundaries: readonly number[];
 }
 
 /** A copy of a cache whose bytes may still be on their way. */
-export interface GpuSnapshot extends Snapshot {
+export interface GpuSnapshot extends Snapshot, Held {
   /** For each layer keys, then values, `[heads, rows, width]`. */
   readonly data: Promise<ArrayBuffer>;
   /** Rows of each head in there. */
@@ -40,15 +43,20 @@ export function snapshotOf(
 export class History {
   #copy: GpuSnapshot | null;
   #tokens: number[];
+  #boundaries: readonly number[];
   #copying = false;
 
   /**
    * @param copy where the conversation begins; `null` for a new one
-   * @param tokens since
+   * @param since what came behind it
    */
-  constructor(copy: GpuSnapshot | null, tokens: readonly number[] = []) {
+  constructor(
+    copy: GpuSnapshot | null,
+    since: Omit<Way, "copy"> = { tokens: [], boundaries: [] },
+  ) {
     this.#copy = copy;
-    this.#tokens = [...tokens];
+    this.#tokens = [...since.tokens];
+    this.#boundaries = since.boundaries;
   }
 
   /** The latest copy. */
@@ -68,21 +76,30 @@ export class History {
 
   /** The way as it is now, whatever comes. */
   get way(): Way {
-    return { copy: this.#copy, tokens: [...this.#tokens] };
+    return {
+      copy: this.#copy,
+      tokens: [...this.#tokens],
+      boundaries: this.#boundaries,
+    };
   }
 
-  append(tokens: readonly number[]): void {
+  /** @param starts which of the tokens, by index, begin messages */
+  append(tokens: readonly number[], starts: readonly number[] = []): void {
+    const seen = this.#copied + this.#tokens.length;
     this.#tokens.push(...tokens);
+    if (starts.length === 0) return;
+    const more = starts.map((index) => seen + index);
+    this.#boundaries = [...this.#boundaries, ...more];
   }
 
   /** Forgets all but the first `count` tokens; the decoder allows it only while none was overwritten. */
   rewind(count: number): void {
-    const copied = this.#copy?.seen ?? 0;
-    if (count >= copied) {
-      this.#tokens = this.#tokens.slice(0, count - copied);
+    this.#boundaries = this.#boundaries.filter((position) => position < count);
+    if (count >= this.#copied) {
+      this.#tokens = this.#tokens.slice(0, count - this.#copied);
     } else {
       // Rows that the copy has beyond those are left out when it is put into a slot.
-      this.#copy = { ...this.#copy!, seen: count };
+      this.#copy = { ...this.#copy!, ...rewound(this.#copy!, count) };
       this.#tokens = [];
     }
   }
@@ -97,10 +114,18 @@ export class History {
       if (this.#tokens !== since) return; // rewound
       this.#copy = copy;
       this.#tokens = since.slice(covered);
+      this.#boundaries = this.#boundaries.filter((position) =>
+        position >= copy.seen
+      );
     } catch {
       // The device was lost: the earlier copy and all tokens since are still here.
     } finally {
       this.#copying = false;
     }
+  }
+
+  /** Tokens in the copy. */
+  get #copied(): number {
+    return this.#copy?.seen ?? 0;
   }
 }

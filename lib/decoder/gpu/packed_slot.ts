@@ -1,6 +1,6 @@
 /** Memory for a conversation on its way from the stage into its slot. @module */
 import type { CacheTensor } from "../../cache/layout.ts";
-import type { Held } from "../../cache/sink_window.ts";
+import type { Held } from "../../cache/held.ts";
 import type { Gpu } from "../../engine/gpu.ts";
 import { bytesOf } from "../../../kernels/element.ts";
 import type { RowBlock } from "../../../kernels/row_block.ts";

@@ -1,5 +1,6 @@
 /** Brings conversations back to where they were. @module */
 import { chunkLimit } from "../../cache/gpu_rows.ts";
+import { appended, type Held, nothingHeld } from "../../cache/held.ts";
 import type { SinkWindow } from "../../cache/sink_window.ts";
 import type { GpuModel } from "./gpu_model.ts";
 import type { Way } from "./history.ts";
@@ -13,23 +14,24 @@ import type { Way } from "./history.ts";
 export async function replay(
   model: GpuModel,
   { slot, policy }: { slot: number; policy: SinkWindow },
-  { copy, tokens }: Way,
+  { copy, tokens, boundaries }: Way,
 ): Promise<void> {
-  let seen = copy?.seen ?? 0;
+  let held: Held = copy ?? nothingHeld(policy);
   if (copy) {
     const data = await copy.data;
-    await model.restore(slot, { policy, seen }, { data, given: copy.rows });
+    await model.restore(slot, held, { data, given: copy.rows });
   }
   if (tokens.length === 0) return;
-  if (seen > 0) model.load(slot, { policy, seen });
+  if (held.seen > 0) model.load(slot, held);
+  held = { ...held, boundaries: [...held.boundaries, ...boundaries] };
   for (let at = 0; at < tokens.length;) {
-    const limit = chunkLimit(model.stage.rows, { policy, seen });
+    const limit = chunkLimit(model.stage.rows, held);
     const part = tokens.slice(at, at + limit);
     const count = part.length;
-    const lane = { policy, seen, count, tokens: part, logits: 0 };
+    const lane = { ...held, count, tokens: part, logits: 0 };
     model.commit(await model.compute(model.stage, [lane]));
     at += count;
-    seen += count;
+    held = appended(held, count);
   }
-  model.store(slot, { policy, seen });
+  model.store(slot, held);
 }

@@ -108,8 +108,11 @@ Deno.test("a recomputed window starts anew from the last tokens at each sampled 
   const { losses, cacheBytes } = await recomputeWindow(model, options);
   const [decoder] = model.decoders;
   assertEquals([decoder!.policy.sinks, decoder!.policy.window], [0, 10]);
+  // What comes before the first window is full is read as it comes.
+  const [first, ...runs] = decoder!.runs;
+  assertEquals(first, { seen: 0, tokens: TEXT.slice(0, 8) });
   assertEquals(
-    decoder!.runs,
+    runs,
     positions.flatMap((position) => [
       { seen: 0, tokens: TEXT.slice(position - 9, position - 1) },
       { seen: 8, tokens: TEXT.slice(position - 1, position + 1) },
