@@ -65,8 +65,17 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
       config,
     ),
   );
+  const caches: CacheSetup = {
+    shape: familyOf(file.metadata).readCacheShape(file.metadata),
+    ...room,
+    memory: config.memory,
+  };
   const service = new ChatService({
     id: located.id,
+    fingerprint: {
+      model: located.sha256,
+      precision: precisionOf(decoder, { caches, config }),
+    },
     decoder,
     tokenizer,
     template,
@@ -82,12 +91,17 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
     tokenizer,
     chosen,
     service,
-    caches: {
-      shape: familyOf(file.metadata).readCacheShape(file.metadata),
-      ...room,
-      memory: config.memory,
-    },
+    caches,
   };
+}
+
+/** What the rows of caches are, and how they lie: bytes of one cache are of use in another if this is the same. */
+function precisionOf(
+  { gpuBytes }: Decoder,
+  { caches, config }: { caches: CacheSetup; config: Config },
+): string {
+  const { memory: _, ...rows } = caches;
+  return JSON.stringify([gpuBytes ? `gpu ${config.gpuRows}` : "host", rows]);
 }
 
 /** One line for the log: what was loaded, where it runs and why, and what it holds. */

@@ -12,10 +12,15 @@ import {
   type Policy,
   PolicyError,
   type PolicyName,
+  type PolicyOffer,
   type PolicyRequest,
   samePolicy,
 } from "../cache/policy.ts";
 import type { Decoder } from "../decoder/decoder.ts";
+import {
+  snapshotFromBytes,
+  snapshotToBytes,
+} from "../decoder/snapshot_bytes.ts";
 import { createSampler, type Sampler } from "../sampling/mod.ts";
 import { eventLoop } from "../scheduler/event_loop.ts";
 import { type PrefillOptions, Scheduler } from "../scheduler/scheduler.ts";
@@ -27,6 +32,7 @@ import { cancellable } from "./cancellable.ts";
 import {
   type CacheUsage,
   type ChatModel,
+  type CountRequest,
   type GenerationEvent,
   type GenerationRequest,
   type ModelState,
@@ -35,6 +41,17 @@ import {
 } from "./chat_model.ts";
 import { ConversationLog, isJoint, type Overlap } from "./conversation_log.ts";
 import { canonicalText, type ChatTemplate, piecesOf } from "./template.ts";
+import {
+  keyOf,
+  NotHeldError,
+  type Resumed,
+  setupOf,
+  type ThreadBase,
+  type ThreadCopy,
+  type ThreadEnd,
+  type ThreadName,
+  type ThreadRequest,
+} from "./thread.ts";
 
 /** Bounds of what a service takes upon itself. */
 export interface ServiceLimits {
@@ -55,6 +72,8 @@ export interface ServiceLimits {
 /** What the service is made of. */
 export interface ChatParts {
   readonly id: string;
+  /** Hash of the model's file, and what the rows of its caches are: what a snapshot must fit. */
+  readonly fingerprint: { readonly model: string; readonly precision: string };
   readonly decoder: Decoder;
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
@@ -74,6 +93,8 @@ export interface ChatParts {
 /** A conversation between its answers. */
 interface Memory {
   readonly owner: string;
+  /** Of a thread; `null`: it is known by its text. */
+  readonly state: string | null;
   readonly log: ConversationLog;
   readonly policy: Policy;
   /** Tokens of the log that the decoder has not been given yet. */
@@ -84,7 +105,8 @@ const NOTHING: Overlap = { tokens: 0, length: 0 };
 
 /** What a request comes to before it has a slot. */
 interface Prompt {
-  /** Canonical text of it all. */
+  readonly thread: ThreadRequest | null;
+  /** Canonical text of it all; of a thread, of what is new. */
   readonly text: string;
   /** UTF-16 units of it that are the system block; 0 if there is none. */
   readonly block: number;
@@ -102,6 +124,15 @@ interface Turn extends Prompt {
   readonly kept: Overlap;
   /** Tokens that the slot needs before the rest of the prompt. */
   readonly pending: readonly number[];
+  /** What the log was when the turn began. */
+  readonly base: {
+    readonly tokens: number;
+    readonly starts: readonly number[];
+  };
+  /** Where a thread was found; `null`: the conversation begins here, or is no thread. */
+  readonly resumed: Resumed | null;
+  /** Tokens that the turn has added to the log. */
+  readonly added: number[];
 }
 
 /** The model that clients talk to. */
@@ -144,6 +175,26 @@ export class ChatService implements ChatModel {
     });
   }
 
+  async count({ messages, continued }: CountRequest): Promise<number> {
+    const { template } = this.#parts;
+    const pieces = continued
+      ? template.renderBehind(messages)
+      : template.render(messages, { addGenerationPrompt: true });
+    const ids = await this.#encode(pieces, new AbortController().signal);
+    return ids.length;
+  }
+
+  async copy({ owner, state }: ThreadName): Promise<ThreadCopy | null> {
+    const { model, precision } = this.#parts.fingerprint;
+    const kept = this.#slots.copy((memory) =>
+      memory.owner === owner && memory.state === state ? 1 : 0
+    );
+    return kept && {
+      key: keyOf(setupOf(model, kept.memory.policy), precision),
+      bytes: await snapshotToBytes(kept.snapshot),
+    };
+  }
+
   generate(
     request: GenerationRequest,
   ): AsyncGenerator<GenerationEvent, void, void> {
@@ -156,12 +207,12 @@ export class ChatService implements ChatModel {
   ): AsyncGenerator<GenerationEvent, void, void> {
     const prompt = await this.#readPrompt(request, cancelled);
     const { owner, id: client } = request.client;
+    const score = (memory: Memory) => worthOf(memory, prompt, owner);
+    const from = prompt.thread?.from;
+    if (from && !from.log && !this.#slots.has(score)) throw this.#notHeld(from);
     const lease = await this.#slots.acquire({
       client,
-      // What is kept less what is forgotten: all chats begin alike, and one that shares no more than
-      // that with another must not take its slot.
-      score: (memory) =>
-        2 * overlapOf(memory, prompt, owner).tokens - memory.log.tokens,
+      score,
       signal: cancelled,
     });
     const deadline = new Deadline(this.#parts.limits.answerTimeout, cancelled);
@@ -169,18 +220,26 @@ export class ChatService implements ChatModel {
     let evicted = 0;
     let last: number | null = null;
     let failed = false;
+    let complete = false;
     try {
-      turn = this.#begin(prompt, owner, lease, deadline.signal);
+      turn = from
+        ? await this.#goOn(prompt, owner, lease, deadline.signal)
+        : this.#begin(prompt, owner, lease, deadline.signal);
       evicted = this.#cache(turn).evicted;
       const tokens = await this.#appendPrompt(turn);
       const beginning = await this.#findBeginning(turn, tokens.block.length);
       const promptTokens = turn.log.tokens;
-      const room = roomForAnswer(prompt.policy, promptTokens);
+      const room = roomForAnswer(
+        prompt.policy,
+        promptTokens,
+        request.refuseOverflow,
+      );
       const shared = beginning && "snapshot" in beginning;
       const cachedTokens = turn.kept.tokens +
         (shared ? tokens.block.length : 0);
       const cache = this.#cache(turn);
-      yield { type: "start", promptTokens, cachedTokens, cache };
+      const { resumed } = turn;
+      yield { type: "start", promptTokens, cachedTokens, cache, resumed };
 
       if (beginning) yield* this.#share(turn, beginning, tokens.block);
       const rest = beginning ? tokens.rest : [...tokens.block, ...tokens.rest];
@@ -199,15 +258,19 @@ export class ChatService implements ChatModel {
       for (;;) {
         last = sample.token;
         sampler.accept(last);
+        const before = turn.log.tokens;
         const ended = answer.take(sample);
+        if (turn.log.tokens > before) turn.added.push(last);
         const event = answer.event(this.#cache(turn));
         if (event) yield event;
         if (ended) break;
         sample = await this.#scheduler.step(slot, last, { sampler, signal });
         signal.throwIfAborted();
       }
+      complete = true;
       yield {
         type: "end",
+        ...(prompt.thread ? { thread: this.#grown(turn) } : {}),
         finishReason: answer.finishReason,
         usage: {
           promptTokens,
@@ -217,13 +280,20 @@ export class ChatService implements ChatModel {
         },
       };
     } catch (error) {
-      // Something is wrong with what the slot holds, or may be: the next turn reads all of it anew.
-      failed = !deadline.signal.aborted;
+      // Something is wrong with what the slot holds, or may be, unless the request was refused before
+      // it changed: the next turn reads all of it anew.
+      failed = !deadline.signal.aborted && !(error instanceof RequestError);
       throw error;
     } finally {
       deadline.clear();
       if (turn) this.#evicted += this.#cache(turn).evicted - evicted;
-      lease.release(turn && !failed ? this.#remember(turn, last) : null);
+      lease.release(
+        turn && !failed
+          ? turn.thread && !complete
+            ? this.#takeBack(turn)
+            : this.#remember(turn, last)
+          : null,
+      );
     }
   }
 
@@ -233,6 +303,8 @@ export class ChatService implements ChatModel {
     signal: AbortSignal,
   ): Promise<Prompt> {
     const { template } = this.#parts;
+    const thread = request.thread ?? null;
+    if (thread?.from) return await this.#readFurther(request, thread, signal);
     const pieces = template.render(request.messages, {
       addGenerationPrompt: true,
     });
@@ -240,9 +312,26 @@ export class ChatService implements ChatModel {
     const block = template.renderSystemBlock(request.messages, text) ?? [];
     const { length } = canonicalText(block);
     return {
+      thread,
       text,
       block: isJoint(text, length) ? length : 0,
       policy: await this.#policy(request.policy ?? {}, block, signal),
+      sampler: await this.#sampler(request, pieces, signal),
+    };
+  }
+
+  /** The same for messages that go on with a thread. */
+  async #readFurther(
+    request: GenerationRequest,
+    thread: ThreadRequest,
+    signal: AbortSignal,
+  ): Promise<Prompt> {
+    const pieces = this.#parts.template.renderBehind(request.messages);
+    return {
+      thread,
+      text: canonicalText(pieces),
+      block: 0,
+      policy: this.#policyOf(thread.from!, request.policy),
       sampler: await this.#sampler(request, pieces, signal),
     };
   }
@@ -255,7 +344,16 @@ export class ChatService implements ChatModel {
     signal: AbortSignal,
   ): Turn {
     const { decoder, tokenizer, template } = this.#parts;
-    const turn = { ...prompt, owner, slot, signal };
+    const base = { tokens: 0, starts: [] };
+    const turn = {
+      ...prompt,
+      owner,
+      slot,
+      signal,
+      base,
+      added: [],
+      resumed: null,
+    };
     const kept = memory ? overlapOf(memory, prompt, owner) : NOTHING;
     if (!memory || kept.tokens === 0) {
       decoder.open(slot, prompt.policy.rows);
@@ -269,16 +367,91 @@ export class ChatService implements ChatModel {
     return { ...turn, log, kept, pending: whole ? memory.pending : [] };
   }
 
+  /** Brings the slot to where a thread goes on. */
+  async #goOn(
+    prompt: Prompt,
+    owner: string,
+    { slot, swapped, memory }: Lease<Memory>,
+    signal: AbortSignal,
+  ): Promise<Turn> {
+    const from = prompt.thread!.from!;
+    const of = { ...prompt, owner, slot, signal, added: [] };
+    const found = memory
+      ? {
+        resumed: swapped ? "memory" as const : "slot" as const,
+        base: memory.log,
+        pending: memory.pending,
+      }
+      : await this.#restore(slot, prompt.policy, from);
+    const { tokens, starts } = found.base;
+    const { tokenizer, template, decoder } = this.#parts;
+    return {
+      ...of,
+      base: { tokens, starts },
+      log: new ConversationLog(tokenizer, template.openers, { tokens, starts }),
+      kept: { tokens: memory ? tokens : decoder.seen(slot), length: 0 },
+      pending: found.pending,
+      resumed: found.resumed,
+    };
+  }
+
+  /** Puts what a request brought of its thread into a slot. */
+  async #restore(
+    slot: number,
+    { rows }: Policy,
+    from: ThreadBase,
+  ): Promise<Pick<Turn, "resumed" | "base" | "pending">> {
+    const { decoder } = this.#parts;
+    if (!from.log) throw this.#notHeld(from);
+    const { tokens, starts, snapshot } = from.log;
+    const restored = snapshot &&
+      await this.#paste(slot, snapshot, rows, tokens);
+    if (!restored) decoder.open(slot, rows);
+    return {
+      resumed: restored ? "snapshot" : "replay",
+      base: { tokens: tokens.length, starts },
+      pending: [...tokens.subarray(decoder.seen(slot))],
+    };
+  }
+
+  /** Whether a snapshot was what it has to be: one of the beginning of these tokens. */
+  async #paste(
+    slot: number,
+    bytes: Uint8Array,
+    { sinks, window }: Policy["rows"],
+    tokens: Uint32Array,
+  ): Promise<boolean> {
+    try {
+      const snapshot = snapshotFromBytes(bytes);
+      const { policy, seen } = snapshot;
+      if (
+        policy.sinks !== sinks || policy.window !== window ||
+        seen > tokens.length
+      ) return false;
+      await this.#parts.decoder.restore(slot, snapshot);
+      return true;
+    } catch {
+      return false; // of another version or layout: the log is computed again
+    }
+  }
+
+  #notHeld({ setup }: ThreadBase): NotHeldError {
+    return new NotHeldError(
+      keyOf(setup, this.#parts.fingerprint.precision),
+    );
+  }
+
   /** Takes the rest of the prompt into the log; gives what the slot still has to be given. */
   async #appendPrompt(
-    { text, block, kept, log, pending, signal }: Turn,
+    { text, block, kept, log, pending, added, signal }: Turn,
   ): Promise<{ block: number[]; rest: number[] }> {
     const pause = pauses(signal);
     const append = (part: string) => log.appendPrompt(piecesOf(part), pause);
     const own = Math.max(block, kept.length);
     const ids = await append(text.slice(kept.length, own));
     const rest = await append(text.slice(own));
-    const tokens = kept.length === 0
+    for (const id of [...ids, ...rest]) added.push(id);
+    const tokens = kept.tokens === 0 && block > 0
       ? { block: ids, rest }
       : { block: [], rest: [...pending, ...ids, ...rest] };
     if (tokens.block.length + tokens.rest.length === 0) {
@@ -359,11 +532,71 @@ export class ChatService implements ChatModel {
   /** What is kept of the conversation: nothing if its cache lacks more of the log than the last token. */
   #remember(turn: Turn, last: number | null): Memory | null {
     const { log, policy, slot, owner } = turn;
+    const memory = { owner, state: turn.thread?.to ?? null, log, policy };
     const missing = log.tokens - this.#parts.decoder.seen(slot);
-    if (missing === 0) return { owner, log, policy, pending: [] };
+    if (missing === 0) return { ...memory, pending: [] };
     return missing === 1 && last !== null
-      ? { owner, log, policy, pending: [last] }
+      ? { ...memory, pending: [last] }
       : null;
+  }
+
+  /** The thread as it was before a turn that has come to nothing; `null` if its cache has moved on. */
+  #takeBack(
+    { thread, base, pending, slot, owner, policy }: Turn,
+  ): Memory | null {
+    const { decoder, tokenizer, template } = this.#parts;
+    const from = thread?.from;
+    const seen = base.tokens - pending.length;
+    if (!from || seen === 0) return null;
+    try {
+      decoder.rewind(slot, seen);
+    } catch {
+      return null;
+    }
+    const log = new ConversationLog(tokenizer, template.openers, base);
+    return { owner, state: from.state, log, policy, pending };
+  }
+
+  /** What a turn has added to its thread. */
+  #grown({ added, base, log, policy }: Turn): ThreadEnd {
+    return {
+      tokens: Uint32Array.from(added),
+      starts: log.starts.slice(firstFrom(log.starts, base.tokens)),
+      setup: setupOf(this.#parts.fingerprint.model, policy),
+    };
+  }
+
+  /** The policy that a thread was begun with, which a request may name but not change. */
+  #policyOf({ setup }: ThreadBase, request: PolicyRequest = {}): Policy {
+    const { fingerprint, policies, decoder: { room } } = this.#parts;
+    if (setup.model !== fingerprint.model) {
+      throw new RequestError(
+        "The conversation was begun with another model, whose tokens mean nothing to this one: " +
+          "begin a new one",
+      );
+    }
+    const { name: policy, sinks, window, evict } = setup.policy as unknown as {
+      name: PolicyName;
+      sinks: number;
+      window: number;
+      evict: Eviction;
+    };
+    const was = { policy, sinks, window, evict };
+    for (const field of ["policy", "sinks", "window", "evict"] as const) {
+      if (request[field] === undefined || request[field] === was[field]) {
+        continue;
+      }
+      throw new RequestError(
+        `The conversation was begun with ${field} ${
+          was[field]
+        }, and keeps that: leave it out`,
+        `everstream.${field}`,
+      );
+    }
+    return policyFor(
+      { policy, window, evict: policy === "full" ? undefined : evict },
+      { ...policies, sinks, window, room },
+    );
   }
 
   async #sampler(
@@ -395,14 +628,7 @@ export class ChatService implements ChatModel {
     const { sinks, window, policies, decoder } = this.#parts;
     const { room } = decoder;
     const offer = (sinks: number) => ({ ...policies, sinks, window, room });
-    const choose = (sinks: number) => {
-      try {
-        return choosePolicy(request, offer(sinks));
-      } catch (error) {
-        if (!(error instanceof PolicyError)) throw error;
-        throw new RequestError(error.message, `everstream.${error.field}`);
-      }
-    };
+    const choose = (sinks: number) => policyFor(request, offer(sinks));
     const chosen = choose(sinks === "system" ? 0 : sinks);
     const pinned = sinks === "system" && request.sinks === undefined &&
       chosen.name === "sink-window";
@@ -454,6 +680,31 @@ function boundariesOf({ policy, log }: Turn): readonly number[] {
   return policy.evict === "turn" ? log.starts : [];
 }
 
+/** @throws {RequestError} if there is no such policy to be had */
+function policyFor(request: PolicyRequest, offer: PolicyOffer): Policy {
+  try {
+    return choosePolicy(request, offer);
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    throw new RequestError(error.message, `everstream.${error.field}`);
+  }
+}
+
+/** What an idle conversation is worth to a prompt: nothing unless it goes on with it. */
+function worthOf(memory: Memory, prompt: Prompt, owner: string): number {
+  const { thread } = prompt;
+  if (thread || memory.state !== null) {
+    return memory.owner === owner && memory.state !== null &&
+        memory.state === thread?.from?.state &&
+        samePolicy(memory.policy, prompt.policy)
+      ? 1
+      : 0;
+  }
+  // What is kept less what is forgotten: all chats begin alike, and one that shares no more than
+  // that with another must not take its slot.
+  return 2 * overlapOf(memory, prompt, owner).tokens - memory.log.tokens;
+}
+
 /** How far a conversation goes along with a prompt; never with another owner's. */
 function overlapOf(memory: Memory, prompt: Prompt, owner: string): Overlap {
   if (memory.owner !== owner || !samePolicy(memory.policy, prompt.policy)) {
@@ -468,9 +719,20 @@ function overlapOf(memory: Memory, prompt: Prompt, owner: string): Overlap {
  *
  * @throws {RequestError} if not even the prompt fits
  */
-function roomForAnswer({ name, rows }: Policy, promptTokens: number): number {
-  if (name !== "full") return Infinity;
+function roomForAnswer(
+  { name, rows }: Policy,
+  promptTokens: number,
+  refuseOverflow = false,
+): number {
+  if (name !== "full" && !refuseOverflow) return Infinity;
   if (promptTokens <= rows.capacity) return rows.capacity - promptTokens + 1;
+  if (refuseOverflow) {
+    throw new RequestError(
+      `The conversation takes ${promptTokens} tokens, and its cache ${rows.capacity}: with ` +
+        `truncation "auto" the oldest leave it`,
+      "truncation",
+    );
+  }
   throw new RequestError(
     `The messages take ${promptTokens} tokens, and policy "full" takes ${rows.capacity}: ` +
       `shorten them, or ask for "sink-window" (everstream.policy), which takes any number`,

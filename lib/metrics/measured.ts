@@ -5,6 +5,7 @@ import {
   RequestError,
   UnavailableError,
 } from "../chat/chat_model.ts";
+import { NotHeldError } from "../chat/thread.ts";
 import type { AnswerMetrics, Failure, Metrics } from "./metrics.ts";
 
 type Events = AsyncGenerator<GenerationEvent, void, void>;
@@ -26,6 +27,8 @@ export function measured(
     id: model.id,
     created: model.created,
     state: () => model.state(),
+    count: (request) => model.count(request),
+    copy: (of) => model.copy(of),
     generate: (request) =>
       observed(model.generate(request), () => new Observation(series, now)),
   };
@@ -116,6 +119,8 @@ class Observation {
   }
 
   failed(error: unknown): void {
+    // It is asked again, with what was missing.
+    if (error instanceof NotHeldError) return this.#settle(() => {});
     this.#settle(() => this.#metrics.failures[failureOf(error)].add());
   }
 

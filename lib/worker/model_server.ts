@@ -36,6 +36,18 @@ export class ModelServer {
           );
         case "cancel":
           return void await this.#running.get(id)?.return(undefined);
+        case "count":
+          return this.#send({
+            type: "count",
+            id,
+            tokens: await this.#model.count(question.request),
+          });
+        case "copy":
+          return this.#send({
+            type: "copy",
+            id,
+            copy: await this.#model.copy(question.of),
+          });
         case "state":
           return this.#send({
             type: "state",

@@ -4,10 +4,12 @@
  * @module
  */
 import type {
+  CountRequest,
   GenerationEvent,
   GenerationRequest,
   ModelState,
 } from "../chat/chat_model.ts";
+import type { ThreadCopy, ThreadName } from "../chat/thread.ts";
 import type { Config } from "../config.ts";
 import type { CacheSetup } from "../plan/cache_setup.ts";
 import type { PlainError } from "./plain_error.ts";
@@ -16,6 +18,8 @@ import type { PlainError } from "./plain_error.ts";
 export type Question =
   | { type: "generate"; id: number; request: GenerationRequest }
   | { type: "cancel"; id: number }
+  | { type: "count"; id: number; request: CountRequest }
+  | { type: "copy"; id: number; of: ThreadName }
   | { type: "state"; id: number };
 
 /** What the main thread says: first `load`, last `stop`. */
@@ -24,12 +28,14 @@ export type Command =
   | Question
   | { type: "stop" };
 
-/** What the model's thread says of one question. After `done`, `error` and `state` nothing follows. */
+/** What the model's thread says of one question. Nothing follows but after `event`. */
 export type Answer =
   | { type: "event"; id: number; event: GenerationEvent }
   | { type: "done"; id: number }
   | { type: "error"; id: number; error: PlainError }
-  | { type: "state"; id: number; state: ModelState };
+  | { type: "state"; id: number; state: ModelState }
+  | { type: "count"; id: number; tokens: number }
+  | { type: "copy"; id: number; copy: ThreadCopy | null };
 
 /** What the model's thread says. */
 export type Report =
@@ -47,3 +53,15 @@ export type Report =
   | { type: "crashed"; error: PlainError }
   /** The model's memory was given back, after `stop` or a crash: the thread can be ended. */
   | { type: "stopped" };
+
+/** The memory that a message hands over rather than copies: a cache's, which can be large. */
+export function transferredBy(message: Command | Report): ArrayBuffer[] {
+  if (message.type === "generate") {
+    const snapshot = message.request.thread?.from?.log?.snapshot;
+    return snapshot ? [snapshot.buffer] : [];
+  }
+  if (message.type !== "answers") return [];
+  return message.answers.flatMap((answer) =>
+    answer.type === "copy" && answer.copy ? [answer.copy.bytes.buffer] : []
+  );
+}

@@ -6,13 +6,22 @@
 import { cancellable } from "../chat/cancellable.ts";
 import type {
   ChatModel,
+  CountRequest,
   GenerationEvent,
   GenerationRequest,
   ModelState,
 } from "../chat/chat_model.ts";
+import type { ThreadCopy, ThreadName } from "../chat/thread.ts";
 import { Inbox } from "./inbox.ts";
 import { fromPlainError } from "./plain_error.ts";
 import type { Answer, Question } from "./protocol.ts";
+
+/** A question that has one answer. */
+type Plain = Exclude<Question, { type: "generate" | "cancel" }>;
+type PlainAnswer<Type extends Plain["type"]> = Extract<
+  Answer,
+  { type: Type }
+>;
 
 /** Puts questions to a model's thread and sorts its answers by question. */
 export class RemoteModel implements ChatModel {
@@ -21,7 +30,7 @@ export class RemoteModel implements ChatModel {
   readonly #ask: (question: Question) => void;
   /** Answers that are not over; `null` ends one. */
   readonly #inboxes = new Map<number, Inbox<GenerationEvent | null>>();
-  readonly #states = new Map<number, PromiseWithResolvers<ModelState>>();
+  readonly #waiting = new Map<number, PromiseWithResolvers<Answer>>();
   #questions = 0;
   #closed: (() => Error) | null = null;
 
@@ -63,13 +72,32 @@ export class RemoteModel implements ChatModel {
     }
   }
 
-  state(): Promise<ModelState> {
-    if (this.#closed) return Promise.reject(this.#closed());
+  async state(): Promise<ModelState> {
+    return (await this.#answerTo((id) => ({ type: "state", id }))).state;
+  }
+
+  async count(request: CountRequest): Promise<number> {
+    const answer = await this.#answerTo((id) => ({
+      type: "count",
+      id,
+      request,
+    }));
+    return answer.tokens;
+  }
+
+  async copy(of: ThreadName): Promise<ThreadCopy | null> {
+    return (await this.#answerTo((id) => ({ type: "copy", id, of }))).copy;
+  }
+
+  async #answerTo<Q extends Plain>(
+    question: (id: number) => Q,
+  ): Promise<PlainAnswer<Q["type"]>> {
+    if (this.#closed) throw this.#closed();
     const id = this.#questions++;
-    const state = Promise.withResolvers<ModelState>();
-    this.#states.set(id, state);
-    this.#ask({ type: "state", id });
-    return state.promise;
+    const answer = Promise.withResolvers<Answer>();
+    this.#waiting.set(id, answer);
+    this.#ask(question(id));
+    return await answer.promise as PlainAnswer<Q["type"]>;
   }
 
   /** Takes what the model's thread answered; what nobody waits for any more is dropped. */
@@ -81,19 +109,19 @@ export class RemoteModel implements ChatModel {
     const { id } = answer;
     const inbox = this.#inboxes.get(id);
     if (answer.type === "event") return inbox?.push(answer.event);
-    const state = this.#states.get(id);
+    const waiting = this.#waiting.get(id);
     this.#inboxes.delete(id);
-    this.#states.delete(id);
+    this.#waiting.delete(id);
     switch (answer.type) {
       case "done":
         return inbox?.push(null);
-      case "state":
-        return state?.resolve(answer.state);
       case "error": {
         const error = fromPlainError(answer.error);
         inbox?.fail(error);
-        state?.reject(error);
+        return waiting?.reject(error);
       }
+      default:
+        return waiting?.resolve(answer);
     }
   }
 
@@ -102,8 +130,8 @@ export class RemoteModel implements ChatModel {
     if (this.#closed) return;
     this.#closed = error;
     for (const inbox of this.#inboxes.values()) inbox.fail(error());
-    for (const state of this.#states.values()) state.reject(error());
+    for (const waiting of this.#waiting.values()) waiting.reject(error());
     this.#inboxes.clear();
-    this.#states.clear();
+    this.#waiting.clear();
   }
 }

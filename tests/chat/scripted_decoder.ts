@@ -234,6 +234,7 @@ export function openService(
   const { sinks = 4, window = 2048, policies, ...limits } = parts;
   return new ChatService({
     id: "scripted",
+    fingerprint: { model: "scripted", precision: "exact" },
     decoder,
     tokenizer: TOKENIZER,
     template: TEMPLATE,

@@ -61,6 +61,8 @@ function bench(play: Play) {
     id: "m",
     created: 1,
     generate: () => cancellable(play),
+    count: () => Promise.resolve(0),
+    copy: () => Promise.resolve(null),
     state: () => new ScriptedModel().state(),
   };
   const model = measured(inner, metrics, { now: () => clock.now });
