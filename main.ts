@@ -6,11 +6,13 @@
  */
 import { createApp } from "./lib/app.ts";
 import { readConfig } from "./lib/config.ts";
+import { openStore } from "./lib/store/store.ts";
 import { ModelHost } from "./lib/worker/model_host.ts";
 
 /** What the environment asks for. */
 export const config = readConfig();
 
+const store = await openStore(config.data, config);
 const host = new ModelHost(config);
 
 /** Resolves to whether the model was loaded; until then requests are answered with 503. */
@@ -23,6 +25,7 @@ const app = createApp({
   model: host.model,
   caches: host.caches,
   loadError: host.problem,
+  store,
 });
 
 // `deno serve` stops listening on these signals and then waits for all that runs, the worker too.

@@ -47,6 +47,10 @@ export interface Config {
   /** Bytes for the caches of conversations that are answered; they decide how many slots there are. */
   readonly memory: number;
   readonly limits: ServiceLimits;
+  /** Where conversations are kept; `null`: in memory, until the process ends. */
+  readonly data: string | null;
+  /** Most bytes of snapshots of their caches. */
+  readonly snapshotBytes: number;
 }
 
 const MAX_ROWS = 1 << 20;
@@ -89,6 +93,9 @@ const SCHEMA = z.object({
   EVERSTREAM_MEMORY: bytes("384MiB"),
   EVERSTREAM_SWAP: bytes("512MiB"),
   EVERSTREAM_SHARED: bytes("64MiB"),
+  EVERSTREAM_DATA: z.string().min(1).optional(),
+  EVERSTREAM_SNAPSHOT_BYTES: z.string().transform(parseBytes)
+    .pipe(z.number(`must be ${BYTES_FORM}`)).optional(),
   EVERSTREAM_QUEUE: count(0, 1 << 20, 64),
   EVERSTREAM_QUEUE_SECONDS: seconds(30),
   EVERSTREAM_ANSWER_SECONDS: seconds(600),
@@ -107,6 +114,7 @@ const SCHEMA = z.object({
 const VARIABLES: readonly string[] = Object.keys(SCHEMA.shape);
 
 const DEFAULT_SYSTEM_SINKS = 256;
+const DEFAULT_SNAPSHOT_BYTES = 2 * 1024 ** 3;
 
 /**
  * Reads the configuration.
@@ -164,5 +172,9 @@ export function readConfig(environment: Environment = Deno.env): Config {
       swapBytes: values.EVERSTREAM_SWAP,
       sharedBytes: values.EVERSTREAM_SHARED,
     },
+    data: values.EVERSTREAM_DATA ?? null,
+    // In memory they would only be second copies of what EVERSTREAM_SWAP keeps.
+    snapshotBytes: values.EVERSTREAM_SNAPSHOT_BYTES ??
+      (values.EVERSTREAM_DATA ? DEFAULT_SNAPSHOT_BYTES : 0),
   };
 }

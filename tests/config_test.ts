@@ -31,6 +31,7 @@ Deno.test("what makes no sense is refused by name", () => {
       ["EVERSTREAM_GPU", "fast"],
       ["EVERSTREAM_EVICT", "page"],
       ["EVERSTREAM_GPU_ROWS", "f64"],
+      ["EVERSTREAM_SNAPSHOT_BYTES", "some"],
     ] as const
   ) {
     assertThrows(
@@ -104,4 +105,16 @@ Deno.test("the GPU with the most power is taken, and rows as it can, unless told
     gpu({ EVERSTREAM_GPU: "low-power", EVERSTREAM_GPU_ROWS: "f32" }),
     ["low-power", "f32"],
   );
+});
+
+Deno.test("conversations are in memory, without snapshots, unless told otherwise", () => {
+  const kept = (variables: Record<string, string>) => {
+    const { data, snapshotBytes } = read(variables);
+    return [data, snapshotBytes];
+  };
+  assertEquals(kept({}), [null, 0]);
+  assertEquals(kept({ EVERSTREAM_DATA: "/data" }), ["/data", 2 ** 31]);
+  const bytes = { EVERSTREAM_SNAPSHOT_BYTES: "1MB" };
+  assertEquals(kept(bytes), [null, 1e6]);
+  assertEquals(kept({ EVERSTREAM_DATA: "/data", ...bytes }), ["/data", 1e6]);
 });

@@ -4,15 +4,11 @@
  *
  * @module
  */
-import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import {
-  EVICTIONS,
-  POLICY_NAMES,
-  type PolicyRequest,
-} from "../cache/policy.ts";
 import type { GenerationRequest } from "../chat/chat_model.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
+import { everstreamSchema, toPolicy } from "./everstream.ts";
+import { boolean, integer, number, only, string } from "./fields.ts";
 import { issuesToError } from "./issues.ts";
 import { messagesSchema, toChatMessage } from "./messages.ts";
 
@@ -28,18 +24,6 @@ export interface ChatRequest {
 
 /** What is asked of the model, by whomever: who asks is not in the body. */
 export type Generation = Omit<GenerationRequest, "client">;
-
-function number(min: number, max: number) {
-  const what = `a number from ${min} to ${max}`;
-  return z.number(what).min(min, what).max(max, what).nullish();
-}
-
-function integer(min: number, what: string, max = Number.MAX_SAFE_INTEGER) {
-  return z.number(what).int(what).min(min, what).max(max, what).nullish();
-}
-
-const boolean = z.boolean("true or false").nullish();
-const string = z.string("a string").nullish();
 
 const stopString = z.string("a string").min(1, "a string that is not empty");
 const STOP = "a string or a list of 1 to 16 strings";
@@ -80,13 +64,7 @@ const obeyed = {
   seed: integer(Number.MIN_SAFE_INTEGER, "an integer within ±(2^53 - 1)"),
   logprobs: boolean,
   top_logprobs: integer(0, "an integer from 0 to 20", 20),
-  everstream: z.strictObject({
-    policy: z.enum(POLICY_NAMES, `one of ${POLICY_NAMES.join(", ")}`).nullish(),
-    sinks: integer(0, "an integer of 0 or more"),
-    window: integer(1, "a positive integer"),
-    evict: z.enum(EVICTIONS, `one of ${EVICTIONS.join(", ")}`).nullish(),
-  }, 'an object, as {"policy": "sink-window", "sinks": 4, "window": 1020}')
-    .nullish(),
+  everstream: everstreamSchema,
   n: z.literal(1, "1: this server gives one answer to a request").nullish(),
 };
 
@@ -100,15 +78,6 @@ const harmless = {
   prompt_cache_key: string,
   prompt_cache_retention: string,
 };
-
-/** Left out, or one of the few values that ask for nothing. */
-function only(allowed: unknown[], what: string) {
-  return z.custom<unknown>(
-    (value) =>
-      value == null || allowed.some((one) => isDeepStrictEqual(one, value)),
-    what,
-  ).optional();
-}
 
 /** OpenAI's parameters that this server cannot serve. */
 const unsupported = {
@@ -199,18 +168,7 @@ function toGeneration(wire: WireRequest): Generation {
     maxTokens: wire.max_completion_tokens ?? wire.max_tokens ?? undefined,
     stop: typeof wire.stop === "string" ? [wire.stop] : wire.stop ?? [],
     topLogprobs: wire.logprobs ? wire.top_logprobs ?? 0 : undefined,
-    policy: wire.everstream ? toPolicy(wire.everstream) : undefined,
-  };
-}
-
-function toPolicy(
-  wire: NonNullable<WireRequest["everstream"]>,
-): PolicyRequest {
-  return {
-    policy: wire.policy ?? undefined,
-    sinks: wire.sinks ?? undefined,
-    window: wire.window ?? undefined,
-    evict: wire.evict ?? undefined,
+    policy: toPolicy(wire.everstream),
   };
 }
 

@@ -7,12 +7,13 @@ import {
   FrameWriter,
 } from "../openai/chat_completion.ts";
 import { type ChatRequest, parseChatRequest } from "../openai/chat_request.ts";
-import { invalidRequest } from "../openai/errors.ts";
+import { clientGone } from "../openai/errors.ts";
 import { clientOf } from "./client.ts";
 import { eventStream } from "./event_stream.ts";
 import { readJson } from "./json_body.ts";
 import { namedModel, type Parts, readyModel } from "./parts.ts";
 import { Turn } from "./turn.ts";
+import { whileConnected } from "./while_connected.ts";
 
 type Env = { Variables: RequestIdVariables };
 
@@ -45,7 +46,7 @@ async function whole({ c, turn, request, model }: Answer): Promise<Response> {
     answerHead(model),
     request.generation.topLogprobs !== undefined,
   );
-  return await whileConnected(c.req.raw, turn, async () => {
+  return await whileConnected(c.req.raw, () => turn.close(), async () => {
     for (;;) {
       await arrival(turn);
       for (const event of turn.take()) {
@@ -61,7 +62,7 @@ async function streamed(
   { pingInterval, report }: Parts,
 ): Promise<Response> {
   // However long the queue is: what is refused there gets a status, not a broken stream.
-  await whileConnected(c.req.raw, turn, () => arrival(turn));
+  await whileConnected(c.req.raw, () => turn.close(), () => arrival(turn));
   const frames = new FrameWriter(answerHead(model), {
     includeUsage: request.includeUsage,
     cacheState: c.req.header("x-everstream-cache") === "1",
@@ -79,38 +80,8 @@ async function streamed(
   });
 }
 
-/**
- * Closes the turn if the client leaves before there is a response. Listens no longer than that:
- * Deno fires the signal for requests that were answered, too, and a response stream has `cancel()`.
- */
-async function whileConnected<T>(
-  { signal }: Request,
-  turn: Turn,
-  work: () => Promise<T>,
-): Promise<T> {
-  const close = () => turn.close();
-  signal.addEventListener("abort", close);
-  if (signal.aborted) close();
-  try {
-    return await work();
-  } catch (error) {
-    close();
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", close);
-  }
-}
-
 /** Waits until there are events to take. */
 async function arrival(turn: Turn): Promise<void> {
   await turn.arrives();
   if (turn.over) throw clientGone();
-}
-
-/** Nobody reads this one; 499 is nginx's word for it in logs. */
-function clientGone(): Error {
-  return invalidRequest("The client left before the answer was complete.", {
-    status: 499,
-    code: "client_closed_request",
-  });
 }

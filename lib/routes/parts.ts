@@ -1,6 +1,7 @@
 /** What the routes are made of, and the two questions that each asks of it. @module */
 import type { ChatModel } from "../chat/chat_model.ts";
 import type { CacheSetup } from "../plan/cache_setup.ts";
+import type { Store } from "../store/store.ts";
 import { modelFailed, modelLoading, modelNotFound } from "../openai/errors.ts";
 
 /** What {@linkcode createApp} needs; all but `model` has a default. */
@@ -20,6 +21,8 @@ export interface AppParts {
   backlog?: number;
   /** Most bytes of a request's body. Default 8 MiB. */
   bodyLimit?: number;
+  /** What lasts of conversations; `null`, the default: there are none, and no `/v1/responses`. */
+  store?: Store | null;
   /** Told of every unexpected error. Default: writes it to stderr. */
   report?: (error: unknown, requestId: string) => void;
 }
