@@ -1,5 +1,5 @@
 /** Writes a copy of each thread's cache behind its turns, the latest one where several wait. @module */
-import type { ChatModel } from "../chat/chat_model.ts";
+import { type ChatModel, UnavailableError } from "../chat/chat_model.ts";
 import type { ThreadName } from "../chat/thread.ts";
 import type { Position } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
@@ -48,7 +48,8 @@ export class SnapshotsBehind {
       try {
         await work();
       } catch (error) {
-        this.#report(error);
+        // A model that is being restarted has nothing to copy any more.
+        if (!(error instanceof UnavailableError)) this.#report(error);
       }
     }
     this.#running = false;
