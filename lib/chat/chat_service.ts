@@ -44,7 +44,9 @@ import { canonicalText, type ChatTemplate, piecesOf } from "./template.ts";
 import {
   keyOf,
   NotHeldError,
+  replayOf,
   type Resumed,
+  type Run,
   setupOf,
   type ThreadBase,
   type ThreadCopy,
@@ -131,8 +133,12 @@ interface Turn extends Prompt {
   };
   /** Where a thread was found; `null`: the conversation begins here, or is no thread. */
   readonly resumed: Resumed | null;
+  /** What of a thread must be computed again first, run by run. */
+  readonly replay: readonly (readonly number[])[];
   /** Tokens that the turn has added to the log. */
   readonly added: number[];
+  /** Sizes of the prompt's runs. */
+  readonly runs: number[];
 }
 
 /** The model that clients talk to. */
@@ -241,8 +247,10 @@ export class ChatService implements ChatModel {
       const { resumed } = turn;
       yield { type: "start", promptTokens, cachedTokens, cache, resumed };
 
+      yield* this.#replay(turn);
       if (beginning) yield* this.#share(turn, beginning, tokens.block);
       const rest = beginning ? tokens.rest : [...tokens.block, ...tokens.rest];
+      turn.runs.push(rest.length);
       const { slot, sampler, signal } = turn;
       let sample = yield* this.#prefill(
         turn,
@@ -351,7 +359,9 @@ export class ChatService implements ChatModel {
       slot,
       signal,
       base,
+      replay: [],
       added: [],
+      runs: [],
       resumed: null,
     };
     const kept = memory ? overlapOf(memory, prompt, owner) : NOTHING;
@@ -375,11 +385,12 @@ export class ChatService implements ChatModel {
     signal: AbortSignal,
   ): Promise<Turn> {
     const from = prompt.thread!.from!;
-    const of = { ...prompt, owner, slot, signal, added: [] };
+    const of = { ...prompt, owner, slot, signal, added: [], runs: [] };
     const found = memory
       ? {
         resumed: swapped ? "memory" as const : "slot" as const,
         base: memory.log,
+        replay: [],
         pending: memory.pending,
       }
       : await this.#restore(slot, prompt.policy, from);
@@ -391,6 +402,7 @@ export class ChatService implements ChatModel {
       log: new ConversationLog(tokenizer, template.openers, { tokens, starts }),
       kept: { tokens: memory ? tokens : decoder.seen(slot), length: 0 },
       pending: found.pending,
+      replay: found.replay,
       resumed: found.resumed,
     };
   }
@@ -400,18 +412,31 @@ export class ChatService implements ChatModel {
     slot: number,
     { rows }: Policy,
     from: ThreadBase,
-  ): Promise<Pick<Turn, "resumed" | "base" | "pending">> {
+  ): Promise<Pick<Turn, "resumed" | "base" | "replay" | "pending">> {
     const { decoder } = this.#parts;
     if (!from.log) throw this.#notHeld(from);
     const { tokens, starts, snapshot } = from.log;
     const restored = snapshot &&
       await this.#paste(slot, snapshot, rows, tokens);
     if (!restored) decoder.open(slot, rows);
+    const { parts, pending } = replayOf(from.log, decoder.seen(slot));
     return {
       resumed: restored ? "snapshot" : "replay",
       base: { tokens: tokens.length, starts },
-      pending: [...tokens.subarray(decoder.seen(slot))],
+      replay: parts,
+      pending,
     };
+  }
+
+  /** Computes again what is not in the slot any more. */
+  async *#replay(turn: Turn): AsyncGenerator<GenerationEvent, void, void> {
+    for (const part of turn.replay) {
+      yield* this.#prefill(
+        turn,
+        part,
+        (options) => this.#scheduler.prefill(turn.slot, part, options),
+      );
+    }
   }
 
   /** Whether a snapshot was what it has to be: one of the beginning of these tokens. */
@@ -478,6 +503,7 @@ export class ChatService implements ChatModel {
     tokens: readonly number[],
   ): AsyncGenerator<GenerationEvent, void, void> {
     const { decoder } = this.#parts;
+    turn.runs.push(tokens.length);
     if ("snapshot" in beginning) {
       return await decoder.restore(turn.slot, beginning.snapshot);
     }
@@ -558,9 +584,14 @@ export class ChatService implements ChatModel {
   }
 
   /** What a turn has added to its thread. */
-  #grown({ added, base, log, policy }: Turn): ThreadEnd {
+  #grown(turn: Turn): ThreadEnd {
+    const { added, base, pending, log, policy, slot, runs } = turn;
+    const before = base.tokens - pending.length;
+    const read = runs.reduce((sum, size) => sum + size, 0);
+    const steps = this.#parts.decoder.seen(slot) - before - read;
     return {
       tokens: Uint32Array.from(added),
+      runs: [...runs.map((size): Run => [size, 1]), [1, steps]],
       starts: log.starts.slice(firstFrom(log.starts, base.tokens)),
       setup: setupOf(this.#parts.fingerprint.model, policy),
     };

@@ -39,6 +39,8 @@ export interface ThreadLog {
   readonly tokens: Uint32Array<ArrayBuffer>;
   /** Positions of tokens that begin messages, ascending. */
   readonly starts: readonly number[];
+  /** How the tokens were computed; those that are left at the end have not been. */
+  readonly runs: readonly Run[];
   /** A copy of the cache at this state or an earlier one. */
   readonly snapshot: Uint8Array<ArrayBuffer> | null;
 }
@@ -49,11 +51,19 @@ export interface ThreadLog {
  */
 export type Resumed = "slot" | "memory" | "snapshot" | "replay";
 
+/**
+ * So many tokens at once, and how often: a prompt is computed in one run, an answer token by token. The
+ * same tokens in other runs come to slightly other numbers, enough for another token where two are
+ * nearly as likely.
+ */
+export type Run = readonly [size: number, times: number];
+
 /** What a turn appends to a thread. */
 export interface ThreadEnd {
   readonly tokens: Uint32Array<ArrayBuffer>;
   /** Positions in the thread at which the turn's messages begin. */
   readonly starts: readonly number[];
+  readonly runs: readonly Run[];
   readonly setup: Setup;
 }
 
@@ -85,4 +95,41 @@ export function keyOf(
   precision: string,
 ): SnapshotKey {
   return { model, policy: JSON.stringify(policy), precision };
+}
+
+/** Most tokens that are computed again in the runs that they were computed in, which takes its time. */
+const MOST_EXACT = 4096;
+
+/**
+ * What of a log is still to be computed behind its first `seen` tokens: in the runs in which it was,
+ * so that it comes to the same numbers, or all at once where that is too much.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { replayOf } from "./thread.ts";
+ * const tokens = Uint32Array.of(1, 2, 3, 4, 5, 6);
+ * const { parts, pending } = replayOf({ tokens, runs: [[3, 1], [1, 2]] }, 0);
+ * assertEquals([parts, pending], [[[1, 2, 3], [4], [5]], [6]]);
+ * ```
+ */
+export function replayOf(
+  { tokens, runs }: Pick<ThreadLog, "tokens" | "runs">,
+  seen: number,
+): { parts: number[][]; pending: number[] } {
+  const computed = runs.reduce((sum, [size, times]) => sum + size * times, 0);
+  const pending = [...tokens.subarray(computed)];
+  if (computed === seen) return { parts: [], pending };
+  if (computed - seen > MOST_EXACT) {
+    return { parts: [[...tokens.subarray(seen, computed)]], pending };
+  }
+  const parts: number[][] = [];
+  let at = 0;
+  for (const [size, times] of runs) {
+    for (let i = 0; i < times; i++, at += size) {
+      const part = tokens.subarray(Math.max(at, seen), at + size);
+      if (at + size > seen) parts.push([...part]);
+    }
+  }
+  return { parts, pending };
 }

@@ -122,6 +122,7 @@ export async function threadLog(
   return {
     tokens,
     starts: log.turns.flatMap((turn) => notesOf(turn).starts),
+    runs: log.turns.flatMap((turn) => notesOf(turn).runs),
     snapshot: snapshot?.bytes ?? null,
   };
 }

@@ -1,4 +1,5 @@
 /** What is kept beside the tokens of each turn, in the log. @module */
+import type { Run } from "../chat/thread.ts";
 import type { LoggedTurn, Position } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
 
@@ -8,6 +9,8 @@ export interface Notes {
   readonly state: string;
   /** Positions in the log at which the turn's messages begin. */
   readonly starts: readonly number[];
+  /** How its tokens were computed. */
+  readonly runs: readonly Run[];
   /** The instructions that are in effect: the last that were given. */
   readonly instructions: string | null;
 }

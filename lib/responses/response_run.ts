@@ -15,6 +15,7 @@ import type { Position, ResponseBody } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
 import { GoneError } from "../store/under_way.ts";
 import { answered, threadLog } from "./continuation.ts";
+import type { Notes } from "./notes.ts";
 import type { RunnableTurn } from "./unstored_turn.ts";
 
 type EndEvent = Extract<GenerationEvent, { type: "end" }>;
@@ -118,14 +119,14 @@ export class ResponseRun {
     const { turn, writer, request, instructions } = this.#options;
     for (const event of writer.close(end)) turn.append(event);
     const { body, output, event } = writer.finish(end);
-    const { tokens, starts, setup } = end.thread ?? NOTHING;
+    const { tokens, starts, runs, setup } = end.thread ?? NOTHING;
     const state = request.thread?.to ?? "";
     this.#position = turn.commit({
       body,
       output,
       event,
       tokens,
-      boundaries: { state, starts, instructions },
+      boundaries: { state, starts, runs, instructions } satisfies Notes,
       setup,
     });
     return body;
@@ -146,5 +147,6 @@ export class ResponseRun {
 const NOTHING = {
   tokens: new Uint32Array(),
   starts: [],
+  runs: [],
   setup: { model: "", policy: {} },
 };

@@ -10,6 +10,7 @@ import { canonicalText } from "../../lib/chat/template.ts";
 import type { ChatService } from "../../lib/chat/chat_service.ts";
 import {
   NotHeldError,
+  type Run,
   type ThreadEnd,
   type ThreadLog,
 } from "../../lib/chat/thread.ts";
@@ -33,6 +34,7 @@ const assistant = (content: string): ChatMessage => ({
 class Kept {
   tokens: number[] = [];
   starts: number[] = [];
+  runs: Run[] = [];
   state: string | null = null;
   setup: ThreadEnd["setup"] | null = null;
   resumed: unknown = null;
@@ -56,8 +58,8 @@ class Kept {
   }
 
   log(): ThreadLog {
-    const { tokens, starts } = this;
-    return { tokens: Uint32Array.from(tokens), starts, snapshot: null };
+    const { tokens, starts, runs } = this;
+    return { tokens: Uint32Array.from(tokens), starts, runs, snapshot: null };
   }
 
   async turn(
@@ -78,7 +80,8 @@ class Kept {
   }
 
   #take(state: string, end: Extract<GenerationEvent, { type: "end" }>): void {
-    const { tokens, starts, setup } = end.thread!;
+    const { tokens, starts, runs, setup } = end.thread!;
+    this.runs.push(...runs);
     assert(starts.every((start) => start >= this.tokens.length));
     this.tokens.push(...tokens);
     this.starts.push(...starts);
@@ -164,6 +167,7 @@ async function openServiceCopy(kept: Kept) {
   again.setup = kept.setup;
   again.tokens = [...kept.tokens];
   again.starts = [...kept.starts];
+  again.runs = [...kept.runs];
   await again.turn(service, "more", { log: {} });
   const copy = await service.copy({ owner: "", state: again.state! });
   assert(copy);
@@ -198,8 +202,18 @@ Deno.test("thread: goes on from a replayed log, a snapshot and an older snapshot
     assertEquals(again.tokens, whole.tokens);
     assertEquals(again.starts, whole.starts);
     assertEquals(other.tokens[0], decoder.tokens[0]);
+    assertEquals(sizes(again.runs), sizes(whole.runs));
+    // What is computed again is in the runs that it was in.
+    const runs = other.runs.map(({ count }) => count);
+    const all = decoder.runs.map(({ count }) => count);
+    assertEquals(runs, all.slice(all.length - runs.length));
   }
 });
+
+/** Each run's size. */
+function sizes(runs: Run[]): number[] {
+  return runs.flatMap(([size, times]) => Array(times).fill(size));
+}
 
 Deno.test("thread: is found when it was moved out of its slot, and is nobody else's", async () => {
   const decoder = new ScriptedDecoder();

@@ -212,7 +212,12 @@ Deno.test("a thread that is not held is told with what snapshots would help", as
 
 Deno.test("a cache's bytes are handed over, both ways, and nothing else is", () => {
   const bytes = Uint8Array.of(1, 2, 3);
-  const log = { tokens: Uint32Array.of(1), starts: [], snapshot: bytes };
+  const log = {
+    tokens: Uint32Array.of(1),
+    starts: [],
+    runs: [],
+    snapshot: bytes,
+  };
   const setup = { model: "told", policy: {} };
   const request = {
     ...tell("stream 1"),
