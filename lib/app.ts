@@ -24,12 +24,15 @@ import {
 import { chatCompletionRoutes } from "./routes/chat_completions.ts";
 import { completionRoutes } from "./routes/completions.ts";
 import { clientOf, remoteNetwork } from "./routes/client.ts";
+import { conversationRoutes } from "./routes/conversations.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { metricRoutes } from "./routes/metrics.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { PAGE_PATHS, pageRoutes } from "./routes/page.ts";
 import { TOKEN_PATHS, tokenRoutes } from "./routes/tokens.ts";
 import type { AppParts, Parts } from "./routes/parts.ts";
+import { responseRoutes } from "./routes/responses.ts";
+import type { Store } from "./store/store.ts";
 
 export type { AppParts } from "./routes/parts.ts";
 
@@ -46,6 +49,7 @@ const DEFAULTS = {
   origins: "*" as const,
   log: () => {},
   tracing: null,
+  store: null,
   report: (error: unknown, id: string) => console.error(`[${id}]`, error),
 };
 
@@ -74,6 +78,7 @@ export function createApp(given: AppParts): Hono<Env> {
   protect(app, parts);
   app.route("/v1/chat/completions", chatCompletionRoutes(parts));
   app.route("/v1/completions", completionRoutes(parts));
+  if (parts.store) addConversations(app, parts, parts.store);
   app.route("/v1/models", modelRoutes(parts));
   app.route("/health", healthRoutes(parts));
   app.route("/metrics", metricRoutes(parts, metrics));
@@ -131,6 +136,24 @@ function protect(app: Hono<Env>, parts: Parts): void {
       limitRate(rates, (c) => keys ? clientOf(c).owner : remoteNetwork(c.env)),
     );
   }
+}
+
+function addConversations(app: Hono<Env>, parts: Parts, store: Store): void {
+  app.route("/v1/responses", responseRoutes(parts, store));
+  app.route("/v1/conversations", conversationRoutes(parts, store));
+  allowOnly(app, "POST", [
+    "/v1/responses",
+    "/v1/responses/input_tokens",
+    "/v1/responses/:id/cancel",
+    "/v1/conversations",
+  ]);
+  allowOnly(app, "GET", ["/v1/responses/:id/input_items"]);
+  allowOnly(app, "GET, DELETE", [
+    "/v1/responses/:id",
+    "/v1/conversations/:id/items/:item",
+  ]);
+  allowOnly(app, "GET, POST", ["/v1/conversations/:id/items"]);
+  allowOnly(app, "GET, POST, DELETE", ["/v1/conversations/:id"]);
 }
 
 /** Paths that exist get a 405, not a 404, for the methods they do not have. */

@@ -78,8 +78,16 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
       decoder: format.layered ? decoder : new RecomputingDecoder(decoder),
     };
   });
+  const layout = { shape, ...room, lazyLayers: config.lazyLayers };
   const service = new ChatService({
     id: located.id,
+    fingerprint: {
+      model: located.sha256,
+      precision: JSON.stringify([
+        chosen.engine === "webgpu" ? "gpu" : "host",
+        layout,
+      ]),
+    },
     caches: formats,
     tokenizer,
     template,
@@ -95,7 +103,7 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
     chosen,
     service,
     formats,
-    caches: { shape, ...room, lazyLayers: config.lazyLayers, memory },
+    caches: { ...layout, memory },
     release: () => releaseAll(formats),
   };
 }

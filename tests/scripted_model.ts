@@ -7,6 +7,7 @@ import { visibleMessages } from "../lib/cache/horizon.ts";
 import type {
   CacheUsage,
   ChatModel,
+  CountRequest,
   EncodedPrompt,
   GenerationEvent,
   GenerationRequest,
@@ -88,6 +89,14 @@ export class ScriptedModel implements ChatModel {
       return end(value);
     };
     return events;
+  }
+
+  count({ messages }: CountRequest): Promise<number> {
+    return Promise.resolve(messages.length * 3);
+  }
+
+  copy(): Promise<null> {
+    return Promise.resolve(null);
   }
 
   state(): Promise<ModelState> {

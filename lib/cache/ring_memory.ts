@@ -116,7 +116,7 @@ export class RingMemory {
   /**
    * Puts a copy into a slot.
    *
-   * @throws {RangeError} if it is of a slot of another layout; the slot is as it was.
+   * @throws {RangeError} if it is of a slot of another layout, or of other rows; the slot is as it was.
    */
   paste(slot: number, { layers }: RingCopy): void {
     for (const [i, { layout }] of layers.entries()) {
@@ -125,6 +125,11 @@ export class RingMemory {
       throw new RangeError(
         `Cannot restore a cache whose layer ${i} has ${describe(layout)} ` +
           `into a slot that has ${own ? describe(own) : "no such layer"}`,
+      );
+    }
+    if (!layers.every((copy, i) => this.layers[i]!.fits(copy))) {
+      throw new RangeError(
+        "Cannot restore a cache whose rows are of other types",
       );
     }
     for (const [i, copy] of layers.entries()) this.layers[i]!.paste(slot, copy);

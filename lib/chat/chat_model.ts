@@ -8,6 +8,13 @@ import type { Horizon } from "../cache/horizon.ts";
 import type { KvBits } from "../cache/cache_format.ts";
 import type { Eviction, PolicyName, PolicyRequest } from "../cache/policy.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
+import type {
+  Resumed,
+  ThreadCopy,
+  ThreadEnd,
+  ThreadName,
+  ThreadRequest,
+} from "./thread.ts";
 
 /** One message of a chat. */
 export interface ChatMessage {
@@ -83,12 +90,23 @@ export interface GenerationRequest extends PromptSource {
    * once for all of them. Default 1.
    */
   choices?: number | undefined;
+  /** Refuses a prompt, and ends an answer, that some of the cache would have to leave for. */
+  refuseOverflow?: boolean | undefined;
+  /** The conversation that `messages` go on with; `undefined`: they are all of it, and it ends here. */
+  thread?: ThreadRequest | undefined;
 }
 
 /** What an answer's text must be. */
 export interface AnswerFormat {
   /** In XGrammar's EBNF. */
   readonly grammar: string;
+}
+
+/** Messages whose tokens are counted. */
+export interface CountRequest {
+  messages: ChatMessage[];
+  /** Whether they go on with a thread. */
+  continued: boolean;
 }
 
 /** A token and its natural-log probability under the model, before sampling options. */
@@ -147,6 +165,8 @@ export type GenerationEvent =
     /** Prompt tokens that are in the slot already and cost nothing. */
     cachedTokens: number;
     cache: CacheUsage;
+    /** Where a thread was found; `null`: it begins here. */
+    resumed?: Resumed | null;
   }
   | {
     type: "text";
@@ -157,7 +177,13 @@ export type GenerationEvent =
     logprobs?: (TokenLogprob & { top: TokenLogprob[] })[];
     cache: CacheUsage;
   }
-  | { type: "end"; finishReason: "stop" | "length"; usage: Usage };
+  | {
+    type: "end";
+    finishReason: "stop" | "length";
+    usage: Usage;
+    /** What the thread has grown by. */
+    thread?: ThreadEnd;
+  };
 
 /** What a model is at, for its operator. */
 export interface ModelState {
@@ -205,10 +231,21 @@ export interface ChatModel {
    *
    * @throws {RequestError} if the request cannot be served (too many sinks, unknown token, …).
    * @throws {UnavailableError} if it cannot be served now (queue full, waited or ran too long, …).
+   * @throws {NotHeldError} before anything else if the request's thread is not in memory: ask again
+   * with its log.
    */
   generate(
     request: GenerationRequest,
   ): AsyncGenerator<GenerationEvent, void, void>;
+  /**
+   * Tokens that a request's messages take, those with which an answer begins included; of a thread,
+   * those that come behind what it is.
+   *
+   * @throws {RequestError} if the messages cannot be read
+   */
+  count(request: CountRequest): Promise<number>;
+  /** The cache of a thread as bytes, if it is in memory just there; else `null`. */
+  copy(of: ThreadName): Promise<ThreadCopy | null>;
   /** What the model is at. */
   state(): Promise<ModelState>;
   /**

@@ -13,11 +13,17 @@ import {
   type Policy,
   PolicyError,
   type PolicyName,
+  type PolicyOffer,
   type PolicyRequest,
   samePolicy,
 } from "../cache/policy.ts";
+import type { Decoder } from "../decoder/decoder.ts";
+import {
+  snapshotFromBytes,
+  snapshotToBytes,
+} from "../decoder/snapshot_bytes.ts";
 import { Grammars, grammarVocabulary } from "../grammar/mod.ts";
-import { createSampler, type Sampler } from "../sampling/mod.ts";
+import { createSampler, type Sample, type Sampler } from "../sampling/mod.ts";
 import { eventLoop } from "../scheduler/event_loop.ts";
 import type { PrefillOptions } from "../scheduler/scheduler.ts";
 import type { Lease } from "../scheduler/slot_pool.ts";
@@ -30,6 +36,7 @@ import { cancellable } from "./cancellable.ts";
 import {
   type CacheUsage,
   type ChatModel,
+  type CountRequest,
   type EncodedPrompt,
   type GenerationEvent,
   type GenerationRequest,
@@ -42,6 +49,20 @@ import { ConversationLog, isJoint, type Overlap } from "./conversation_log.ts";
 import { Deadline } from "./deadline.ts";
 import { piecesOfTokens, readPieces, textOfPieces } from "./prompts.ts";
 import { canonicalText, type ChatTemplate, piecesOf } from "./template.ts";
+import {
+  keyOf,
+  NotHeldError,
+  replayOf,
+  type Resumed,
+  type Run,
+  setupOf,
+  type SetupPolicy,
+  type ThreadBase,
+  type ThreadCopy,
+  type ThreadEnd,
+  type ThreadName,
+  type ThreadRequest,
+} from "./thread.ts";
 
 /** Bounds of what a service takes upon itself. */
 export interface ServiceLimits {
@@ -64,6 +85,8 @@ export interface ChatParts {
   readonly id: string;
   /** The kinds of caches that there are, with the same room; the first is the standard. */
   readonly caches: readonly ModelCache[];
+  /** Hash of the model's file, and what the rows of its caches are: what a snapshot must fit. */
+  readonly fingerprint: { readonly model: string; readonly precision: string };
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
   /** Sinks of each conversation: a number, or the whole system block. */
@@ -82,6 +105,8 @@ export interface ChatParts {
 /** A conversation between its answers. */
 interface Memory {
   readonly owner: string;
+  /** Of a thread; `null`: it is known by its text. */
+  readonly state: string | null;
   readonly log: ConversationLog;
   readonly policy: Policy;
   /** Tokens of the log that the decoder has not been given yet. */
@@ -92,7 +117,8 @@ const NOTHING: Overlap = { tokens: 0, length: 0 };
 
 /** What a request comes to before it has a slot. */
 interface Prompt {
-  /** Canonical text of it all. */
+  readonly thread: ThreadRequest | null;
+  /** Canonical text of it all; of a thread, of what is new. */
   readonly text: string;
   /** UTF-16 units of it that are the system block; 0 if there is none. */
   readonly block: number;
@@ -118,6 +144,19 @@ interface Turn extends Prompt {
   readonly kept: Overlap;
   /** Tokens that the slot needs before the rest of the prompt. */
   readonly pending: readonly number[];
+  /** What the log was when the turn began. */
+  readonly base: {
+    readonly tokens: number;
+    readonly starts: readonly number[];
+  };
+  /** Where a thread was found; `null`: the conversation begins here, or is no thread. */
+  readonly resumed: Resumed | null;
+  /** What of a thread must be computed again first, run by run. */
+  readonly replay: readonly (readonly number[])[];
+  /** Tokens that the turn has added to the log. */
+  readonly added: number[];
+  /** Sizes of the prompt's runs. */
+  readonly runs: number[];
 }
 
 /** The model that clients talk to. */
@@ -153,6 +192,30 @@ export class ChatService implements ChatModel {
   /** Ends the threads of formats' grammars. */
   close(): void {
     this.#grammars.close();
+  }
+
+  async count({ messages, continued }: CountRequest): Promise<number> {
+    const { template } = this.#parts;
+    const pieces = continued
+      ? template.renderBehind(messages)
+      : template.render(messages, { addGenerationPrompt: true });
+    const ids = await this.#encode(pieces, new AbortController().signal);
+    return ids.length;
+  }
+
+  async copy({ owner, state }: ThreadName): Promise<ThreadCopy | null> {
+    const { model, precision } = this.#parts.fingerprint;
+    for (const { slots } of this.#lanes.all) {
+      const kept = slots.copy((memory) =>
+        memory.owner === owner && memory.state === state ? 1 : 0
+      );
+      if (!kept) continue;
+      return {
+        key: keyOf(setupOf(model, kept.memory.policy), precision),
+        bytes: await snapshotToBytes(kept.snapshot),
+      };
+    }
+    return null;
   }
 
   generate(
@@ -192,12 +255,12 @@ export class ChatService implements ChatModel {
     await checkFormat(this.#grammars, request.format, cancelled);
     const { scheduler, slots } = prompt.lane;
     const { owner, id: client } = request.client;
+    const score = (memory: Memory) => this.#worth(memory, prompt, owner);
+    const from = prompt.thread?.from;
+    if (from && !from.log && !slots.has(score)) throw this.#notHeld(from);
     const lease = await slots.acquire({
       client,
-      // What is kept less what is forgotten: all chats begin alike, and one that shares no more than
-      // that with another must not take its slot.
-      score: (memory) =>
-        2 * this.#overlap(memory, prompt, owner).tokens - memory.log.tokens,
+      score,
       signal: cancelled,
     });
     const deadline = new Deadline(this.#parts.limits.answerTimeout, cancelled);
@@ -206,22 +269,32 @@ export class ChatService implements ChatModel {
     let evicted = 0;
     let last: number | null = null;
     let failed = false;
+    let complete = false;
     try {
-      turn = this.#begin(prompt, owner, lease, deadline.signal);
+      turn = from
+        ? await this.#goOn(prompt, owner, lease, deadline.signal)
+        : this.#begin(prompt, owner, lease, deadline.signal);
       evicted = this.#cache(turn).evicted;
       const tokens = await this.#appendPrompt(turn);
       const beginning = await this.#findBeginning(turn, tokens.block.length);
       const promptTokens = turn.log.tokens;
-      const room = roomForAnswer(prompt.policy, promptTokens);
+      const room = roomForAnswer(
+        prompt.policy,
+        promptTokens,
+        request.refuseOverflow,
+      );
       const shared = beginning && "snapshot" in beginning;
       const cachedTokens = shared
         ? promptTokens - tokens.rest.length
         : turn.kept.tokens;
       const cache = this.#cache(turn);
-      yield { type: "start", promptTokens, cachedTokens, cache };
+      const { resumed } = turn;
+      yield { type: "start", promptTokens, cachedTokens, cache, resumed };
 
+      yield* this.#replay(turn);
       if (beginning) yield* this.#share(turn, beginning, tokens.block);
       const rest = beginning ? tokens.rest : [...tokens.block, ...tokens.rest];
+      turn.runs.push(rest.length);
       const { slot, signal } = turn;
       const { format } = request;
       choice = await chooseWithin(this.#grammars, { ...turn, format }, signal);
@@ -241,7 +314,9 @@ export class ChatService implements ChatModel {
       for (;;) {
         last = sample.token;
         sampler.accept(last);
+        const before = turn.log.tokens;
         const ended = answer.take(sample);
+        if (turn.log.tokens > before) turn.added.push(last);
         const event = answer.event(this.#cache(turn));
         if (event) yield event;
         if (ended) break;
@@ -250,8 +325,10 @@ export class ChatService implements ChatModel {
         );
         signal.throwIfAborted();
       }
+      complete = true;
       yield {
         type: "end",
+        ...(prompt.thread ? { thread: this.#grown(turn) } : {}),
         finishReason: answer.finishReason,
         usage: {
           promptTokens,
@@ -261,14 +338,21 @@ export class ChatService implements ChatModel {
         },
       };
     } catch (error) {
-      // Something is wrong with what the slot holds, or may be: the next turn reads all of it anew.
-      failed = !deadline.signal.aborted;
+      // Something is wrong with what the slot holds, or may be, unless the request was refused before
+      // it changed: the next turn reads all of it anew.
+      failed = !deadline.signal.aborted && !(error instanceof RequestError);
       throw error;
     } finally {
       deadline.clear();
       choice?.release();
       if (turn) this.#evicted += this.#cache(turn).evicted - evicted;
-      lease.release(turn && !failed ? this.#remember(turn, last) : null);
+      lease.release(
+        turn && !failed
+          ? turn.thread && !complete
+            ? this.#takeBack(turn)
+            : this.#remember(turn, last)
+          : null,
+      );
     }
   }
 
@@ -278,6 +362,8 @@ export class ChatService implements ChatModel {
     signal: AbortSignal,
   ): Promise<Prompt> {
     const { template } = this.#parts;
+    const thread = request.thread ?? null;
+    if (thread?.from) return await this.#readFurther(request, thread, signal);
     const { choices = 1, messages, tools, prompt } = request;
     const pieces = readPieces(request, this.#parts, {
       addGenerationPrompt: true,
@@ -299,6 +385,7 @@ export class ChatService implements ChatModel {
     const ids = prompt && "tokens" in prompt ? prompt.tokens : null;
     const whole = choices > 1;
     return {
+      thread,
       text,
       block: isJoint(text, length) ? length : 0,
       tokens: ids,
@@ -314,6 +401,45 @@ export class ChatService implements ChatModel {
         () => ids ?? this.#encode(pieces, signal),
       ),
     };
+  }
+
+  /** The same for messages that go on with a thread. */
+  async #readFurther(
+    request: GenerationRequest,
+    thread: ThreadRequest,
+    signal: AbortSignal,
+  ): Promise<Prompt> {
+    const pieces = this.#parts.template.renderBehind(request.messages);
+    const policy = this.#policyOf(thread.from!, request.policy);
+    return {
+      thread,
+      text: canonicalText(pieces),
+      block: 0,
+      tokens: null,
+      param: "messages",
+      shared: { whole: false, key: "" },
+      policy,
+      lane: this.#lanes.of(formatOf(policy)),
+      sampler: await this.#sampler(
+        request,
+        () => this.#encode(pieces, signal),
+      ),
+    };
+  }
+
+  /** What an idle conversation is worth to a prompt: nothing unless it goes on with it. */
+  #worth(memory: Memory, prompt: Prompt, owner: string): number {
+    const { thread } = prompt;
+    if (thread || memory.state !== null) {
+      return memory.owner === owner && memory.state !== null &&
+          memory.state === thread?.from?.state &&
+          samePolicy(memory.policy, prompt.policy)
+        ? 1
+        : 0;
+    }
+    // What is kept less what is forgotten: all chats begin alike, and one that shares no more than
+    // that with another must not take its slot.
+    return 2 * this.#overlap(memory, prompt, owner).tokens - memory.log.tokens;
   }
 
   /** How far a conversation goes along with a prompt; never with another owner's. */
@@ -336,7 +462,18 @@ export class ChatService implements ChatModel {
   ): Turn {
     const { tokenizer, template } = this.#parts;
     const { decoder } = prompt.lane;
-    const turn = { ...prompt, owner, slot, signal };
+    const base = { tokens: 0, starts: [] };
+    const turn = {
+      ...prompt,
+      owner,
+      slot,
+      signal,
+      base,
+      replay: [],
+      added: [],
+      runs: [],
+      resumed: null,
+    };
     const kept = memory ? this.#overlap(memory, prompt, owner) : NOTHING;
     if (!memory || kept.tokens === 0) {
       decoder.open(slot, prompt.policy.rows);
@@ -350,9 +487,82 @@ export class ChatService implements ChatModel {
     return { ...turn, log, kept, pending: whole ? memory.pending : [] };
   }
 
+  /** Brings the slot to where a thread goes on. */
+  async #goOn(
+    prompt: Prompt,
+    owner: string,
+    { slot, swapped, memory }: Lease<Memory>,
+    signal: AbortSignal,
+  ): Promise<Turn> {
+    const from = prompt.thread!.from!;
+    const of = { ...prompt, owner, slot, signal, added: [], runs: [] };
+    const found = memory
+      ? {
+        resumed: swapped ? "memory" as const : "slot" as const,
+        base: memory.log,
+        replay: [],
+        pending: memory.pending,
+      }
+      : await this.#restore(slot, prompt, from);
+    const { tokens, starts } = found.base;
+    const { tokenizer, template } = this.#parts;
+    const { decoder } = prompt.lane;
+    return {
+      ...of,
+      base: { tokens, starts },
+      log: new ConversationLog(tokenizer, template.openers, { tokens, starts }),
+      kept: { tokens: memory ? tokens : decoder.seen(slot), length: 0 },
+      pending: found.pending,
+      replay: found.replay,
+      resumed: found.resumed,
+    };
+  }
+
+  /** Puts what a request brought of its thread into a slot. */
+  async #restore(
+    slot: number,
+    { policy: { rows }, lane: { decoder } }: Prompt,
+    from: ThreadBase,
+  ): Promise<Pick<Turn, "resumed" | "base" | "replay" | "pending">> {
+    if (!from.log) throw this.#notHeld(from);
+    const { tokens, starts, snapshot } = from.log;
+    const restored = snapshot &&
+      await paste({ decoder, slot, rows }, snapshot, tokens);
+    if (!restored) decoder.open(slot, rows);
+    const { parts, pending } = replayOf(from.log, decoder.seen(slot));
+    return {
+      resumed: restored ? "snapshot" : "replay",
+      base: { tokens: tokens.length, starts },
+      replay: parts,
+      pending,
+    };
+  }
+
+  /** Computes again what is not in the slot any more. */
+  async *#replay(turn: Turn): AsyncGenerator<GenerationEvent, void, void> {
+    const { slot, lane: { decoder, format, scheduler }, replay } = turn;
+    const greedy = createSampler({ temperature: 0 }, decoder.vocabulary);
+    // Which layers are lazy is decided where a token is chosen: there again.
+    const chosen = format.layered ? { sampler: greedy } : {};
+    for (const part of replay) {
+      yield* this.#prefill<Sample | null>(
+        turn,
+        part,
+        (options) => scheduler.prefill(slot, part, { ...options, ...chosen }),
+      );
+    }
+  }
+
+  #notHeld({ setup }: ThreadBase): NotHeldError {
+    return new NotHeldError(
+      keyOf(setup, this.#parts.fingerprint.precision),
+    );
+  }
+
   /** Takes the rest of the prompt into the log; gives what the slot still has to be given. */
   async #appendPrompt(
-    { text, block, tokens, param, shared, kept, log, pending, signal }: Turn,
+    { text, block, tokens, param, shared, kept, log, pending, added, signal }:
+      Turn,
   ): Promise<{ block: number[]; rest: number[] }> {
     const pause = pauses(signal);
     const append = (part: string) => log.appendPrompt(piecesOf(part), pause);
@@ -361,6 +571,7 @@ export class ChatService implements ChatModel {
     const rest = tokens
       ? log.appendTokens(tokens)
       : await append(text.slice(own));
+    for (const id of [...ids, ...rest]) added.push(id);
     const all = [...pending, ...ids, ...rest];
     if (all.length === 0) {
       throw new RequestError(
@@ -378,8 +589,9 @@ export class ChatService implements ChatModel {
 
   /** The copy of a new conversation's system block, or the claim to compute it; `null` if neither. */
   async #findBeginning(turn: Turn, tokens: number): Promise<Beginning | null> {
-    if (tokens === 0) return null;
-    const { owner, policy, lane, shared, signal } = turn;
+    const { owner, policy, lane, shared, thread, signal } = turn;
+    // A thread's lazy layers are decided in the same runs whoever else there is.
+    if (tokens === 0 || thread && lane.format.layered) return null;
     const of = { owner, policy, text: shared.key };
     return await lane.beginnings.find(of, signal);
   }
@@ -391,6 +603,7 @@ export class ChatService implements ChatModel {
     tokens: readonly number[],
   ): AsyncGenerator<GenerationEvent, void, void> {
     const { decoder, scheduler } = turn.lane;
+    turn.runs.push(tokens.length);
     if ("snapshot" in beginning) {
       return await decoder.restore(turn.slot, beginning.snapshot);
     }
@@ -445,11 +658,76 @@ export class ChatService implements ChatModel {
   /** What is kept of the conversation: nothing if its cache lacks more of the log than the last token. */
   #remember(turn: Turn, last: number | null): Memory | null {
     const { log, policy, lane, slot, owner } = turn;
+    const memory = { owner, state: turn.thread?.to ?? null, log, policy };
     const missing = log.tokens - lane.decoder.seen(slot);
-    if (missing === 0) return { owner, log, policy, pending: [] };
+    if (missing === 0) return { ...memory, pending: [] };
     return missing === 1 && last !== null
-      ? { owner, log, policy, pending: [last] }
+      ? { ...memory, pending: [last] }
       : null;
+  }
+
+  /** The thread as it was before a turn that has come to nothing; `null` if its cache has moved on. */
+  #takeBack(
+    { thread, base, pending, slot, owner, policy, lane }: Turn,
+  ): Memory | null {
+    const { tokenizer, template } = this.#parts;
+    const from = thread?.from;
+    const seen = base.tokens - pending.length;
+    if (!from || seen === 0) return null;
+    try {
+      lane.decoder.rewind(slot, seen);
+    } catch {
+      return null;
+    }
+    const log = new ConversationLog(tokenizer, template.openers, base);
+    return { owner, state: from.state, log, policy, pending };
+  }
+
+  /** What a turn has added to its thread. */
+  #grown(turn: Turn): ThreadEnd {
+    const { added, base, pending, log, policy, lane, slot, runs } = turn;
+    const before = base.tokens - pending.length;
+    const read = runs.reduce((sum, size) => sum + size, 0);
+    const steps = lane.decoder.seen(slot) - before - read;
+    return {
+      tokens: Uint32Array.from(added),
+      runs: [...runs.map((size): Run => [size, 1]), [1, steps]],
+      starts: log.starts.slice(firstFrom(log.starts, base.tokens)),
+      setup: setupOf(this.#parts.fingerprint.model, policy),
+    };
+  }
+
+  /** The policy that a thread was begun with, which a request may name but not change. */
+  #policyOf({ setup }: ThreadBase, request: PolicyRequest = {}): Policy {
+    const { fingerprint, policies } = this.#parts;
+    const { formats, standard: { decoder: { room } } } = this.#lanes;
+    if (setup.model !== fingerprint.model) {
+      throw new RequestError(
+        "The conversation was begun with another model, whose tokens mean nothing to this one: " +
+          "begin a new one",
+      );
+    }
+    const was = setup.policy as unknown as SetupPolicy;
+    const { name: policy, sinks, window, evict, kvBits } = was;
+    for (
+      const [field, asked, is] of [
+        ["policy", request.policy, policy],
+        ["sinks", request.sinks, sinks],
+        ["window", request.window, window],
+        ["evict", request.evict, evict],
+        ["kv_bits", request.kvBits, kvBits],
+      ]
+    ) {
+      if (asked === undefined || asked === is) continue;
+      throw new RequestError(
+        `The conversation was begun with ${field} ${is}, and keeps that: leave it out`,
+        `everstream.${field}`,
+      );
+    }
+    return policyFor(
+      { policy, window, evict: policy === "full" ? undefined : evict, kvBits },
+      { ...policies, sinks, window, formats, room },
+    );
   }
 
   async #sampler(
@@ -479,15 +757,8 @@ export class ChatService implements ChatModel {
   ): Promise<Policy> {
     const { sinks, window, policies } = this.#parts;
     const { formats, standard: { decoder: { room } } } = this.#lanes;
-    const offered = { ...policies, window, formats, room };
-    const choose = (sinks: number) => {
-      try {
-        return choosePolicy(request, { ...offered, sinks });
-      } catch (error) {
-        if (!(error instanceof PolicyError)) throw error;
-        throw new RequestError(error.message, `everstream.${error.field}`);
-      }
-    };
+    const offer = { ...policies, window, formats, room };
+    const choose = (sinks: number) => policyFor(request, { ...offer, sinks });
     const chosen = choose(sinks === "system" ? 0 : sinks);
     const pinned = sinks === "system" && request.sinks === undefined &&
       hasSinks(chosen.name);
@@ -516,14 +787,59 @@ export class ChatService implements ChatModel {
   }
 }
 
+/** Whether a snapshot was what it has to be, one of the beginning of these tokens, and is in the slot now. */
+async function paste(
+  { decoder, slot, rows }: {
+    decoder: Decoder;
+    slot: number;
+    rows: Policy["rows"];
+  },
+  bytes: Uint8Array,
+  tokens: Uint32Array,
+): Promise<boolean> {
+  try {
+    const snapshot = snapshotFromBytes(bytes);
+    const { policy, seen } = snapshot;
+    if (
+      policy.sinks !== rows.sinks || policy.window !== rows.window ||
+      seen > tokens.length
+    ) return false;
+    await decoder.restore(slot, snapshot);
+    return true;
+  } catch {
+    return false; // of another version or layout: the log is computed again
+  }
+}
+
+/** @throws {RequestError} if there is no such policy to be had */
+function policyFor(request: PolicyRequest, offer: PolicyOffer): Policy {
+  try {
+    return choosePolicy(request, offer);
+  } catch (error) {
+    if (!(error instanceof PolicyError)) throw error;
+    throw new RequestError(error.message, `everstream.${error.field}`);
+  }
+}
+
 /**
  * Most tokens of an answer to a prompt: the last one need not fit any more.
  *
  * @throws {RequestError} if not even the prompt fits
  */
-function roomForAnswer({ name, rows }: Policy, promptTokens: number): number {
-  if (name !== "full") return Infinity;
+function roomForAnswer(
+  { name, rows }: Policy,
+  promptTokens: number,
+  refuseOverflow = false,
+): number {
+  if (name !== "full" && !refuseOverflow) return Infinity;
   if (promptTokens <= rows.capacity) return rows.capacity - promptTokens + 1;
+  if (refuseOverflow) {
+    throw new RequestError(
+      `The conversation takes ${promptTokens} tokens, and its cache ${rows.capacity}: with ` +
+        `truncation "auto" the oldest leave it`,
+      "truncation",
+    );
+  }
   throw new RequestError(
     `The messages take ${promptTokens} tokens, and policy "full" takes ${rows.capacity}: ` +
       `shorten them, or ask for "sink-window" (everstream.policy), which takes any number`,

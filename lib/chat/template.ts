@@ -31,6 +31,14 @@ export interface ChatTemplate {
    */
   render(messages: readonly ChatMessage[], options: RenderOptions): Piece[];
   /**
+   * What comes behind an answer when these messages follow it, up to where the next answer begins;
+   * nothing of what came before the answer is needed.
+   *
+   * @throws {RequestError} as {@linkcode ChatTemplate.render}, and if the template rewrites what came
+   * before.
+   */
+  renderBehind(messages: readonly ChatMessage[]): Piece[];
+  /**
    * The prompt's leading system block: what the template renders for the leading system message
    * alone, or without one, the block that it inserts by itself. `null` where the whole prompt does
    * not begin with it, or where that cannot be told.
@@ -124,6 +132,23 @@ class JinjaChatTemplate implements ChatTemplate {
       const plain = piece.text.replaceAll(noncharacter, "");
       return plain === "" ? [] : [{ text: plain }];
     });
+  }
+
+  renderBehind(messages: readonly ChatMessage[]): Piece[] {
+    const asked: ChatMessage = { role: "user", content: "user" };
+    const answer: ChatMessage = { role: "assistant", content: "assistant" };
+    const prompt = { addGenerationPrompt: true };
+    const before = canonicalText(this.render([asked], prompt)) + answer.content;
+    const whole = canonicalText(
+      this.render([asked, answer, ...messages], prompt),
+    );
+    if (!whole.startsWith(before)) {
+      throw new RequestError(
+        "The model's chat template rewrites earlier messages, so that no conversation can be " +
+          "continued: send all messages to /v1/chat/completions",
+      );
+    }
+    return piecesOf(whole.slice(before.length));
   }
 
   renderSystemBlock(

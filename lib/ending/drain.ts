@@ -67,6 +67,8 @@ export class Drain {
       state: () => model.state(),
       encode: (source) => model.encode(source),
       decode: (tokens) => model.decode(tokens),
+      count: (request) => model.count(request),
+      copy: (of) => model.copy(of),
       generate: (request) => this.#endable(model, request),
     };
   }

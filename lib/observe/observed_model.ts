@@ -31,6 +31,8 @@ export function observed(model: ChatModel, by: readonly Observe[]): ChatModel {
     state: () => model.state(),
     encode: (source) => model.encode(source),
     decode: (tokens) => model.decode(tokens),
+    count: (request) => model.count(request),
+    copy: (of) => model.copy(of),
     generate: (request) =>
       passedThrough(
         model.generate(request),

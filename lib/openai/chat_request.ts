@@ -7,15 +7,12 @@
 import { z } from "zod";
 import type { GenerationRequest } from "../chat/chat_model.ts";
 import { TOOL_CALL_END } from "../chat/tool_calls.ts";
+import { boolean, integer, only, string } from "./fields.ts";
 import { checkBody } from "./issues.ts";
 import { messagesSchema, toChatMessage } from "./messages.ts";
 import {
-  boolean,
   type Delivery,
   generationParameters,
-  integer,
-  only,
-  string,
   toDelivery,
   toOptions,
 } from "./parameters.ts";

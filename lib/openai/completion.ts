@@ -89,7 +89,7 @@ export function wireUsage(usage: Usage): WireUsage {
 }
 
 /** Field by field, so that what a cache tells the server besides never reaches the wire. */
-function wireCache(cache: CacheUsage): WireCache {
+export function wireCache(cache: CacheUsage): WireCache {
   const { policy, evict, held, seen, evicted, capacity, sinks, horizon } =
     cache;
   const { kvBits, lazyLayers, bytes, fullBytes } = cache;

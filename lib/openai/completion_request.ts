@@ -9,15 +9,12 @@
 import { z } from "zod";
 import type { RawPrompt } from "../chat/chat_model.ts";
 import type { Generation } from "./chat_request.ts";
+import { boolean, integer, only, string } from "./fields.ts";
 import { checkBody } from "./issues.ts";
 import {
-  boolean,
   type Delivery,
   generationParameters,
-  integer,
   MAX_CHOICES,
-  only,
-  string,
   toDelivery,
   toOptions,
 } from "./parameters.ts";

@@ -1,43 +1,9 @@
 /** The parameters that several of OpenAI's endpoints share, and what they are for the model. @module */
-import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import { KV_BITS } from "../cache/cache_format.ts";
-import {
-  EVICTIONS,
-  POLICY_NAMES,
-  type PolicyRequest,
-} from "../cache/policy.ts";
 import type { GenerationRequest } from "../chat/chat_model.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
-
-/** A number in a range, or nothing. */
-export function number(min: number, max: number) {
-  const what = `a number from ${min} to ${max}`;
-  return z.number(what).min(min, what).max(max, what).nullish();
-}
-
-/** An integer in a range, or nothing. */
-export function integer(
-  min: number,
-  what: string,
-  max = Number.MAX_SAFE_INTEGER,
-) {
-  return z.number(what).int(what).min(min, what).max(max, what).nullish();
-}
-
-/** `true`, `false`, or nothing. */
-export const boolean = z.boolean("true or false").nullish();
-/** A string, or nothing. */
-export const string = z.string("a string").nullish();
-
-/** Left out, or one of the few values that ask for nothing. */
-export function only(allowed: unknown[], what: string) {
-  return z.custom<unknown>(
-    (value) =>
-      value == null || allowed.some((one) => isDeepStrictEqual(one, value)),
-    what,
-  ).optional();
-}
+import { everstreamSchema, toPolicy } from "./everstream.ts";
+import { boolean, integer, number } from "./fields.ts";
 
 /** Most answers to one request. */
 export const MAX_CHOICES = 8;
@@ -79,14 +45,7 @@ export const generationParameters = {
   frequency_penalty: number(-2, 2),
   logit_bias: logitBias.nullish(),
   seed: integer(Number.MIN_SAFE_INTEGER, "an integer within ±(2^53 - 1)"),
-  everstream: z.strictObject({
-    policy: z.enum(POLICY_NAMES, `one of ${POLICY_NAMES.join(", ")}`).nullish(),
-    sinks: integer(0, "an integer of 0 or more"),
-    window: integer(1, "a positive integer"),
-    evict: z.enum(EVICTIONS, `one of ${EVICTIONS.join(", ")}`).nullish(),
-    kv_bits: z.literal(KV_BITS, `one of ${KV_BITS.join(", ")}`).nullish(),
-  }, 'an object, as {"policy": "sink-window", "sinks": 4, "window": 1020}')
-    .nullish(),
+  everstream: everstreamSchema,
 };
 
 const schema = z.strictObject(generationParameters);
@@ -122,19 +81,7 @@ export function toOptions(
   return {
     sampling: toSampling(wire),
     stop: typeof wire.stop === "string" ? [wire.stop] : wire.stop ?? [],
-    policy: wire.everstream ? toPolicy(wire.everstream) : undefined,
-  };
-}
-
-function toPolicy(
-  wire: NonNullable<GenerationParameters["everstream"]>,
-): PolicyRequest {
-  return {
-    policy: wire.policy ?? undefined,
-    sinks: wire.sinks ?? undefined,
-    window: wire.window ?? undefined,
-    evict: wire.evict ?? undefined,
-    kvBits: wire.kv_bits ?? undefined,
+    policy: toPolicy(wire.everstream),
   };
 }
 

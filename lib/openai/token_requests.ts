@@ -18,7 +18,7 @@ import { z } from "zod";
 import type { ChatModel } from "../chat/chat_model.ts";
 import { checkBody } from "./issues.ts";
 import { messagesSchema, toChatMessage } from "./messages.ts";
-import { boolean, only } from "./parameters.ts";
+import { boolean, only } from "./fields.ts";
 import { toolsSchema, toTool } from "./tools.ts";
 
 type Source = Parameters<ChatModel["encode"]>[0];

@@ -10,11 +10,12 @@ import {
   type CompletionFormat,
   FrameWriter,
 } from "../openai/completion.ts";
-import { invalidRequest } from "../openai/errors.ts";
+import { clientGone } from "../openai/errors.ts";
 import type { Delivery } from "../openai/parameters.ts";
 import { eventStream } from "./event_stream.ts";
 import type { Parts } from "./parts.ts";
 import { Turn } from "./turn.ts";
+import { whileConnected } from "./while_connected.ts";
 
 /** What the routes that generate know of a request. */
 export type AnswerEnv = { Variables: RequestIdVariables };
@@ -59,7 +60,7 @@ async function whole(
   { turn, format, options }: Way,
 ): Promise<Response> {
   const builder = new CompletionBuilder(format, options);
-  return await whileConnected(c.req.raw, turn, async () => {
+  return await whileConnected(c.req.raw, () => turn.close(), async () => {
     for (;;) {
       await arrival(turn);
       for (const event of turn.take()) {
@@ -76,7 +77,7 @@ async function streamed(
   { turn, format, options }: Way,
 ): Promise<Response> {
   // However long the queue is: what is refused there gets a status, not a broken stream.
-  await whileConnected(c.req.raw, turn, () => arrival(turn));
+  await whileConnected(c.req.raw, () => turn.close(), () => arrival(turn));
   const body = eventStream(turn, {
     frames: new FrameWriter(format, options),
     pingInterval,
@@ -89,38 +90,8 @@ async function streamed(
   });
 }
 
-/**
- * Closes the turn if the client leaves before there is a response. Listens no longer than that:
- * Deno fires the signal for requests that were answered, too, and a response stream has `cancel()`.
- */
-async function whileConnected<T>(
-  { signal }: Request,
-  turn: Turn<AnswerEvent>,
-  work: () => Promise<T>,
-): Promise<T> {
-  const close = () => turn.close();
-  signal.addEventListener("abort", close);
-  if (signal.aborted) close();
-  try {
-    return await work();
-  } catch (error) {
-    close();
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", close);
-  }
-}
-
 /** Waits until there are events to take. */
 async function arrival(turn: Turn<AnswerEvent>): Promise<void> {
   await turn.arrives();
   if (turn.over) throw clientGone();
-}
-
-/** Nobody reads this one; 499 is nginx's word for it in logs. */
-function clientGone(): Error {
-  return invalidRequest("The client left before the answer was complete.", {
-    status: 499,
-    code: "client_closed_request",
-  });
 }

@@ -5,7 +5,7 @@
  */
 import type { ChatModel, GenerationEvent } from "../chat/chat_model.ts";
 import { toPlainError } from "./plain_error.ts";
-import type { Answer, Methods, Question, Value } from "./protocol.ts";
+import type { Answer, Question } from "./protocol.ts";
 
 /** Runs each answer to its end as fast as the model gives it, whoever reads it. */
 export class ModelServer {
@@ -36,22 +36,47 @@ export class ModelServer {
           );
         case "cancel":
           return void await this.#running.get(id)?.return(undefined);
+        case "count":
+          return this.#send({
+            type: "value",
+            of: "count",
+            id,
+            value: await this.#model.count(...question.args),
+          });
+        case "copy":
+          return this.#send({
+            type: "value",
+            of: "copy",
+            id,
+            value: await this.#model.copy(...question.args),
+          });
         case "state":
-          return this.#value(id, await this.#model.state());
+          return this.#send({
+            type: "value",
+            of: "state",
+            id,
+            value: await this.#model.state(),
+          });
         case "encode":
-          return this.#value(id, await this.#model.encode(...question.args));
+          return this.#send({
+            type: "value",
+            of: "encode",
+            id,
+            value: await this.#model.encode(...question.args),
+          });
         case "decode":
-          return this.#value(id, await this.#model.decode(...question.args));
+          return this.#send({
+            type: "value",
+            of: "decode",
+            id,
+            value: await this.#model.decode(...question.args),
+          });
       }
     } catch (error) {
       // A module that trapped answers nobody ever again: the thread has to go.
       if (error instanceof WebAssembly.RuntimeError) throw error;
       this.#send({ type: "error", id, error: toPlainError(error) });
     }
-  }
-
-  #value(id: number, value: Value<keyof Methods>): void {
-    this.#send({ type: "value", id, value });
   }
 
   async #generate(

@@ -19,7 +19,10 @@ export type Question =
   | { [Name in keyof Methods]: Call<Name> }[keyof Methods];
 
 /** The model's methods that give one value. */
-export type Methods = Pick<ChatModel, "state" | "encode" | "decode">;
+export type Methods = Pick<
+  ChatModel,
+  "state" | "encode" | "decode" | "count" | "copy"
+>;
 
 /** What such a method is asked. */
 export interface Call<Name extends keyof Methods> {
@@ -33,6 +36,14 @@ export type Value<Name extends keyof Methods> = Awaited<
   ReturnType<Methods[Name]>
 >;
 
+/** What the model's thread says of one of them. */
+export interface Returned<Name extends keyof Methods> {
+  type: "value";
+  of: Name;
+  id: number;
+  value: Value<Name>;
+}
+
 /** What the main thread says: first `load`, last `stop`. */
 export type Command =
   | { type: "load"; config: Config }
@@ -44,7 +55,7 @@ export type Answer =
   | { type: "event"; id: number; event: GenerationEvent }
   | { type: "done"; id: number }
   | { type: "error"; id: number; error: PlainError }
-  | { type: "value"; id: number; value: Value<keyof Methods> };
+  | { [Name in keyof Methods]: Returned<Name> }[keyof Methods];
 
 /** What the model's thread says. */
 export type Report =
@@ -62,3 +73,17 @@ export type Report =
   | { type: "crashed"; error: PlainError }
   /** The model's memory was given back, after `stop` or a crash: the thread can be ended. */
   | { type: "stopped" };
+
+/** The memory that a message hands over rather than copies: a cache's, which can be large. */
+export function transferredBy(message: Command | Report): ArrayBuffer[] {
+  if (message.type === "generate") {
+    const snapshot = message.request.thread?.from?.log?.snapshot;
+    return snapshot ? [snapshot.buffer] : [];
+  }
+  if (message.type !== "answers") return [];
+  return message.answers.flatMap((answer) =>
+    answer.type === "value" && answer.of === "copy" && answer.value
+      ? [answer.value.bytes.buffer]
+      : []
+  );
+}

@@ -11,6 +11,7 @@ import type {
   GenerationRequest,
   ModelState,
 } from "../chat/chat_model.ts";
+import type { ThreadCopy } from "../chat/thread.ts";
 import { Inbox } from "./inbox.ts";
 import { fromPlainError } from "./plain_error.ts";
 import type { Answer, Methods, Question, Value } from "./protocol.ts";
@@ -77,6 +78,14 @@ export class RemoteModel implements ChatModel {
 
   decode(...args: Parameters<ChatModel["decode"]>): Promise<string> {
     return this.#call("decode", args);
+  }
+
+  count(...args: Parameters<ChatModel["count"]>): Promise<number> {
+    return this.#call("count", args);
+  }
+
+  copy(...args: Parameters<ChatModel["copy"]>): Promise<ThreadCopy | null> {
+    return this.#call("copy", args);
   }
 
   #call<Name extends keyof Methods>(

@@ -258,6 +258,7 @@ export function openService(
     caches: "slots" in decoders
       ? [{ format: { kvBits: 32, layered: false }, decoder: decoders }]
       : decoders,
+    fingerprint: { model: "scripted", precision: "exact" },
     tokenizer: TOKENIZER,
     template: template ?? TEMPLATE,
     sinks,

@@ -65,6 +65,8 @@ function bench(play: Play) {
     id: "m",
     created: 1,
     generate: () => cancellable(play),
+    count: (request) => scripted.count(request),
+    copy: () => scripted.copy(),
     state: () => scripted.state(),
     encode: (source) => scripted.encode(source),
     decode: (tokens) => scripted.decode(tokens),
