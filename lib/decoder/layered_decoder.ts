@@ -216,6 +216,11 @@ export class LayeredDecoder implements Decoder {
     return this.#conversations[slot]?.lazy ?? [];
   }
 
+  /** Mass of the attention of the last queries before layers were cut on near tokens, by layer. */
+  attentionMass(slot: number): number[] {
+    return this.#conversation(slot).mass.byLayer;
+  }
+
   save(slot: number): LayeredSnapshot {
     const held = this.#book.opened(slot);
     const { memory, lazy, ...of } = this.#conversation(slot);

@@ -102,11 +102,8 @@ export async function openDecoder(
     const gpu = gpuWithHostCaches(options.gpu);
     return await openHostDecoder(gpu, source, room, options);
   }
-  const gpuRows = kvBits === null
-    ? options.gpuRows
-    : kvBits === 16
-    ? "f16"
-    : "f32";
+  // 32 stands for the precision that the GPU computes in, as the operator chose it.
+  const gpuRows = kvBits === 16 ? "f16" : options.gpuRows;
   return await openGpuDecoder(source, room, { ...options, gpuRows });
 }
 
