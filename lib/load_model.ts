@@ -78,7 +78,9 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
   const memory = Math.floor(config.memory / offered.length);
   const formats = await openCaches(offered, async (format) => {
     const { engine } = chosen;
-    const of = { ...room, format, lazyLayers, slots: { memory } };
+    const keptLayers = calibration?.keptLayers ?? [];
+    const lazy = { lazyLayers, keptLayers };
+    const of = { ...room, format, ...lazy, slots: { memory } };
     const decoder = await openDecoder(engine, source, of, config);
     return {
       format: engine === "webgpu" ? gpuFormat(format, decoder, shape) : format,

@@ -17,39 +17,68 @@ const SCHEMA = z.object({
   places: z.number().int().positive(),
   /** Mass on near tokens from which a layer is lazy. */
   threshold: share,
-  /** Layers with at least that mass. */
+  /** Loss from which a layer is kept whole, whatever its mass. */
+  loss: z.number().positive(),
+  /** Layers with at least that mass that are not kept. */
   lazyLayers: z.number().int().min(0),
+  /** Layers with at least that mass that are never lazy, as they lose too much. */
+  keptLayers: z.array(z.number().int().min(0)),
   /** By layer: averages over heads, the last 32 queries and all conversations. */
   mass: z.array(share).min(1),
+  /**
+   * By layer: mean KL divergence (nats) of what follows if that layer alone is lazy, from what follows
+   * if none is; `null` where mass is below the threshold.
+   */
+  losses: z.array(z.number().nullable()).min(1),
 });
 
 /** A calibration. */
 export type Calibration = Readonly<z.infer<typeof SCHEMA>>;
 
+/** What is measured of a model's layers. */
+export type Measured = Pick<
+  Calibration,
+  "tokens" | "places" | "threshold" | "loss" | "mass" | "losses"
+>;
+
 /**
- * Proposes how many layers are lazy.
- *
- * @param masses by conversation, by layer
+ * Proposes how many layers are lazy, and which never are.
  *
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { propose } from "./calibration.ts";
- * const { lazyLayers, mass } = propose([[0.8, 1], [0.6, 0.9]], { threshold: 0.9, tokens: 4096 });
- * assertEquals([lazyLayers, mass], [1, [0.7, 0.95]]);
+ * const { lazyLayers, keptLayers } = propose({
+ *   tokens: 4096,
+ *   places: 1,
+ *   threshold: 0.9,
+ *   loss: 0.01,
+ *   mass: [0.7, 0.95, 0.99],
+ *   losses: [null, 0.003, 0.034],
+ * });
+ * assertEquals([lazyLayers, keptLayers], [1, [2]]);
  * ```
  */
-export function propose(
-  masses: readonly (readonly number[])[],
-  { threshold, tokens }: { threshold: number; tokens: number },
-): Calibration {
-  const [first] = masses as [readonly number[]];
-  const mass = first.map((_, layer) => {
-    const sum = masses.reduce((sum, of) => sum + of[layer]!, 0);
-    return Math.round(1e4 * sum / masses.length) / 1e4;
+export function propose(measured: Measured): Calibration {
+  const { mass, losses, threshold, loss } = measured;
+  const attentive = [...mass.keys()].filter((l) => mass[l]! >= threshold);
+  const keptLayers = attentive.filter((l) => (losses[l] ?? 0) >= loss);
+  const lazyLayers = attentive.length - keptLayers.length;
+  return { ...measured, lazyLayers, keptLayers };
+}
+
+/** By layer, the average over the conversations that have a number for it; `null` where none has. */
+export function averages(
+  conversations: readonly (readonly (number | null)[])[],
+): (number | null)[] {
+  const [first] = conversations as [readonly (number | null)[]];
+  return first.map((_, layer) => {
+    const of = conversations.map((numbers) => numbers[layer]!)
+      .filter((number) => number !== null);
+    if (of.length === 0) return null;
+    const sum = of.reduce((sum, number) => sum + number, 0);
+    return Math.round(1e4 * sum / of.length) / 1e4;
   });
-  const lazyLayers = mass.filter((of) => of >= threshold).length;
-  return { tokens, places: masses.length, threshold, lazyLayers, mass };
 }
 
 /**

@@ -3,16 +3,20 @@ import type { Calibration } from "./calibration.ts";
 
 /** A line for each layer, and what is proposed. */
 export function formatCalibration(
-  { tokens, places, threshold, lazyLayers, mass }: Calibration,
+  { tokens, places, threshold, lazyLayers, keptLayers, mass, losses }:
+    Calibration,
 ): string {
   const layers = mass.map((of, layer) => {
     const bar = "#".repeat(Math.round(40 * of)).padEnd(40, ".");
-    const lazy = of >= threshold ? "  lazy" : "";
-    return `${String(layer).padStart(5)}  ${of.toFixed(3)}  ${bar}${lazy}`;
+    const loss = losses[layer]?.toFixed(4) ?? "     –";
+    const kept = keptLayers.includes(layer) ? "  kept" : "  lazy";
+    return `${String(layer).padStart(5)}  ${of.toFixed(3)}  ${bar}  ${loss}` +
+      (of >= threshold ? kept : "");
   });
   return [
-    `Attention on near tokens by layer (${places} conversations of ${tokens} tokens):`,
+    `Layers by their attention on near tokens, and the loss (KL, nats) if they attend to nothing else ` +
+    `(${places} conversations of ${tokens} tokens):`,
     ...layers,
-    `${lazyLayers} of ${mass.length} layers have ${threshold} or more: EVERSTREAM_LAZY_LAYERS=auto is ${lazyLayers} from now on`,
+    `EVERSTREAM_LAZY_LAYERS=auto is ${lazyLayers} of ${mass.length} layers from now on`,
   ].join("\n");
 }

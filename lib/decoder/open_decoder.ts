@@ -61,6 +61,8 @@ export interface DecoderRoom {
   readonly format?: CacheFormat;
   /** Layers that are lazy, if the format is layered; by default half of them. */
   readonly lazyLayers?: number;
+  /** Layers that are never lazy; by default none. */
+  readonly keptLayers?: readonly number[];
 }
 
 /** How engines are set up. */
@@ -144,9 +146,9 @@ async function openHostDecoder(
   const model = await openHostModel(engine, source, rings);
   if (layered) {
     const { layers } = model.plan.shape;
-    const { lazyLayers = Math.floor(layers / 2) } = room;
+    const { lazyLayers = Math.floor(layers / 2), keptLayers = [] } = room;
     const { chunk } = engine;
-    const of = { sinks, window, lazyLayers, chunk };
+    const of = { sinks, window, lazyLayers, keptLayers, chunk };
     const count = typeof slots === "number"
       ? slots
       : slotsBesideStage(slots.memory, model, of);
