@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { planText } from "../../lib/plan/main.ts";
 import { parsePlanOptions } from "../../lib/plan/options.ts";
 import { temporaryDirectory } from "../models/_fixtures.ts";
