@@ -8,6 +8,8 @@ import { join } from "node:path";
 import type { CacheFormat } from "./cache/cache_format.ts";
 import { offeredFormats } from "./cache/policy.ts";
 import type { ModelCache } from "./chat/cache_lane.ts";
+import { lazyLayerCount } from "./cache/lazy_share.ts";
+import { readCalibration } from "./calibration/calibration.ts";
 import { ChatService } from "./chat/chat_service.ts";
 import { createChatTemplate } from "./chat/template.ts";
 import type { Config } from "./config.ts";
@@ -67,18 +69,25 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
     window,
   };
   const offered = offeredFormats(policies, config.kvBits);
-  if (chosen.engine === "webgpu") checkGpuFormats(offered);
+  const calibration = await readCalibration(source);
+  const lazyLayers = lazyLayerCount(
+    config.lazyLayers,
+    shape.layers,
+    calibration?.lazyLayers,
+  );
   const memory = Math.floor(config.memory / offered.length);
   const formats = await openCaches(offered, async (format) => {
     const { engine } = chosen;
-    const of = { ...room, format, slots: { memory } };
+    const keptLayers = calibration?.keptLayers ?? [];
+    const lazy = { lazyLayers, keptLayers };
+    const of = { ...room, format, ...lazy, slots: { memory } };
     const decoder = await openDecoder(engine, source, of, config);
     return {
       format: engine === "webgpu" ? gpuFormat(format, decoder, shape) : format,
       decoder: format.layered ? decoder : new RecomputingDecoder(decoder),
     };
   });
-  const layout = { shape, ...room, lazyLayers: config.lazyLayers };
+  const layout = { shape, ...room, lazyLayers };
   const service = new ChatService({
     id: located.id,
     fingerprint: {
@@ -86,6 +95,7 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
       precision: JSON.stringify([
         chosen.engine === "webgpu" ? "gpu" : "host",
         layout,
+        keptLayers ?? null,
       ]),
     },
     caches: formats,
@@ -131,16 +141,6 @@ async function openCaches(
 
 async function releaseAll(caches: readonly ModelCache[]): Promise<void> {
   for (const { decoder } of caches) await decoder.release();
-}
-
-/** @throws {RangeError} unless all formats can be had on a GPU */
-function checkGpuFormats(formats: readonly CacheFormat[]): void {
-  if (formats.every(({ kvBits, layered }) => kvBits === 32 && !layered)) return;
-  throw new RangeError(
-    "Cannot keep such caches on a GPU, which has but the precision that EVERSTREAM_GPU_ROWS says, " +
-      "for all layers: leave EVERSTREAM_KV_BITS out, and simplayer out of EVERSTREAM_POLICIES, or " +
-      "set EVERSTREAM_ENGINE to native or wasm",
-  );
 }
 
 /** On a GPU 32 bits stand for the precision that it computes in, which the size of its rows tells. */

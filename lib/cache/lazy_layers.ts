@@ -44,15 +44,22 @@ export function nearPositions(
  * The layers with the largest mass on near tokens, ascending; of two with the same, the earlier.
  *
  * @param mass by layer: averages over heads and queries, 0 … 1
+ * @param kept layers that are never lazy
  *
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { laziest } from "./lazy_layers.ts";
  * assertEquals(laziest([0.5, 0.9, 0.2, 0.9], 2), [1, 3]);
+ * assertEquals(laziest([0.5, 0.9, 0.2, 0.9], 2, [1]), [0, 3]);
  * ```
  */
-export function laziest(mass: readonly number[], count: number): number[] {
-  return [...mass.keys()].sort((a, b) => mass[b]! - mass[a]! || a - b)
+export function laziest(
+  mass: readonly number[],
+  count: number,
+  kept: readonly number[] = [],
+): number[] {
+  const layers = [...mass.keys()].filter((layer) => !kept.includes(layer));
+  return layers.sort((a, b) => mass[b]! - mass[a]! || a - b)
     .slice(0, count).sort((a, b) => a - b);
 }

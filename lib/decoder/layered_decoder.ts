@@ -49,6 +49,8 @@ export interface LayeredRoom {
   readonly window: number;
   /** Layers that are lazy. */
   readonly lazyLayers: number;
+  /** Layers that are never lazy: a few attend little to what is far, but to great effect. Default: none. */
+  readonly keptLayers?: readonly number[];
   readonly slots: number;
   readonly chunk: number;
 }
@@ -147,6 +149,13 @@ export class LayeredDecoder implements Decoder {
   constructor(model: HostModel, room: LayeredRoom) {
     const { shape, attention } = model.plan;
     const sizes = new LayeredSizes(model, room);
+    const most = shape.layers - (room.keptLayers?.length ?? 0);
+    if (room.lazyLayers > most) {
+      throw new RangeError(
+        `Cannot make ${room.lazyLayers} layers lazy (EVERSTREAM_LAZY_LAYERS): of the model's ` +
+          `${shape.layers}, ${most} can be`,
+      );
+    }
     this.vocabulary = shape.vocabulary;
     this.slots = room.slots;
     this.chunk = Math.min(room.chunk, attention.tailRows || Infinity);
@@ -215,6 +224,11 @@ export class LayeredDecoder implements Decoder {
 
   lazyLayers(slot: number): readonly number[] {
     return this.#conversations[slot]?.lazy ?? [];
+  }
+
+  /** Mass of the attention of the last queries before layers were cut on near tokens, by layer. */
+  attentionMass(slot: number): number[] {
+    return this.#conversation(slot).mass.byLayer;
   }
 
   save(slot: number): LayeredSnapshot {
@@ -346,7 +360,8 @@ export class LayeredDecoder implements Decoder {
   #cut(slot: number): void {
     const { policy, seen } = this.#book.opened(slot);
     const { memory: from, mass } = this.#conversation(slot);
-    const lazy = laziest(mass.byLayer, this.#sizes.room.lazyLayers);
+    const { lazyLayers, keptLayers } = this.#sizes.room;
+    const lazy = laziest(mass.byLayer, lazyLayers, keptLayers);
     const memory = new RingMemory(this.#sizes.caches(lazy), 1);
     for (const [i, layer] of memory.layers.entries()) {
       const to = lazy.includes(i) ? lazyPolicy(policy) : policy;

@@ -60,6 +60,8 @@ export interface DecoderRoom {
   readonly format?: CacheFormat;
   /** Layers that are lazy, if the format is layered; by default half of them. */
   readonly lazyLayers?: number;
+  /** Layers that are never lazy; by default none. */
+  readonly keptLayers?: readonly number[];
 }
 
 /** How engines are set up. */
@@ -101,11 +103,8 @@ export async function openDecoder(
     const gpu = gpuWithHostCaches(options.gpu);
     return await openHostDecoder(gpu, source, room, options);
   }
-  const gpuRows = kvBits === null
-    ? options.gpuRows
-    : kvBits === 16
-    ? "f16"
-    : "f32";
+  // 32 stands for the precision that the GPU computes in, as the operator chose it.
+  const gpuRows = kvBits === 16 ? "f16" : options.gpuRows;
   return await openGpuDecoder(source, room, { ...options, gpuRows });
 }
 
@@ -146,9 +145,9 @@ async function openHostDecoder(
   const model = await openHostModel(engine, source, rings);
   if (layered) {
     const { layers } = model.plan.shape;
-    const { lazyLayers = Math.floor(layers / 2) } = room;
+    const { lazyLayers = Math.floor(layers / 2), keptLayers = [] } = room;
     const { chunk } = engine;
-    const of = { sinks, window, lazyLayers, chunk };
+    const of = { sinks, window, lazyLayers, keptLayers, chunk };
     const count = typeof slots === "number"
       ? slots
       : slotsBesideStage(slots.memory, model, of);

@@ -19,6 +19,9 @@ import {
 const CODECS = [[INT16_CODEC, 16], [INT8_CODEC, 8], [INT4_CODEC, 4]] as const;
 const WIDTHS = [2, 4, 6, 16, 64, 80, 96, 112, 128];
 
+/** Rows of random numbers are not made smaller in minutes. */
+const QUICK = { endOnFailure: true };
+
 /** Rows of one width, from the smallest numbers to the largest that scales can have. */
 const rowsOf = (width: number) =>
   fc.tuple(
@@ -70,32 +73,35 @@ for (const [codec, bits] of CODECS) {
   const most = largestCode(bits);
 
   Deno.test(`${codec.name} rows: each value is the nearest code of its row's scale`, () => {
-    fc.assert(fc.property(someRows, ({ width, rows }) => {
-      const { codes, scales, read } = decoded(codec, flat(rows), width);
-      assertEquals([codes.length, scales.length], [
-        rows.length * width,
-        rows.length,
-      ]);
-      for (const [r, row] of rows.entries()) {
-        const exact = codec.turned
-          ? multiplied(Float64Array.from(row), hadamardMatrix(width))
-          : Float64Array.from(row);
-        const largest = exact.reduce((m, x) => Math.max(m, Math.abs(x)), 0);
-        const scale = scales[r]!;
-        // Scales are f32, which below 1e-38 have fewer bits; half a step is what rounding costs.
-        assert(Math.abs(scale - largest / most) <= 1e-6 * scale + 1e-44);
-        const margin = 2e-6 * largest + most * 1e-44;
-        for (const [i, value] of exact.entries()) {
-          const error = Math.abs(read[r * width + i]! - value);
-          assert(error <= scale / 2 + margin, `${value} is off by ${error}`);
-          assert(Math.abs(codes[r * width + i]!) <= most);
+    fc.assert(
+      fc.property(someRows, ({ width, rows }) => {
+        const { codes, scales, read } = decoded(codec, flat(rows), width);
+        assertEquals([codes.length, scales.length], [
+          rows.length * width,
+          rows.length,
+        ]);
+        for (const [r, row] of rows.entries()) {
+          const exact = codec.turned
+            ? multiplied(Float64Array.from(row), hadamardMatrix(width))
+            : Float64Array.from(row);
+          const largest = exact.reduce((m, x) => Math.max(m, Math.abs(x)), 0);
+          const scale = scales[r]!;
+          // Scales are f32, which below 1e-38 have fewer bits; half a step is what rounding costs.
+          assert(Math.abs(scale - largest / most) <= 1e-6 * scale + 1e-44);
+          const margin = 2e-6 * largest + most * 1e-44;
+          for (const [i, value] of exact.entries()) {
+            const error = Math.abs(read[r * width + i]! - value);
+            assert(error <= scale / 2 + margin, `${value} is off by ${error}`);
+            assert(Math.abs(codes[r * width + i]!) <= most);
+          }
+          if (scale > 1e-37) {
+            const own = codes.slice(r * width, (r + 1) * width);
+            assertEquals(Math.max(...own.map(Math.abs)), most);
+          }
         }
-        if (scale > 1e-37) {
-          const own = codes.slice(r * width, (r + 1) * width);
-          assertEquals(Math.max(...own.map(Math.abs)), most);
-        }
-      }
-    }));
+      }),
+      QUICK,
+    );
   });
 
   Deno.test(`${codec.name} rows: the definition's codes, but where it is in doubt`, () => {
@@ -117,7 +123,7 @@ for (const [codec, bits] of CODECS) {
           }
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 200, ...QUICK },
     );
     assert(known > (bits === 16 ? 5 : 100), `only ${known} rows are compared`);
   });
@@ -196,17 +202,20 @@ Deno.test("int4 rows: a byte is 16 times the code of value i + width / 2, and th
     minLength: 16,
     maxLength: 16,
   });
-  fc.assert(fc.property(codes, (codes) => {
-    codes[3] = 7; // so that the scale is the one that is meant
-    const turned = Float64Array.from(codes, (code) => code / 4);
-    const row = Float32Array.from(multiplied(turned, hadamardMatrix(16)));
-    const [packed, scales] = INT4_CODEC.encode(row, 16);
-    assertAlmostEquals(scales![0]!, 1 / 4, 1e-6);
-    assertEquals(
-      [...packed!],
-      Array.from({ length: 8 }, (_, i) => 16 * codes[i + 8]! + codes[i]!),
-    );
-  }));
+  fc.assert(
+    fc.property(codes, (codes) => {
+      codes[3] = 7; // so that the scale is the one that is meant
+      const turned = Float64Array.from(codes, (code) => code / 4);
+      const row = Float32Array.from(multiplied(turned, hadamardMatrix(16)));
+      const [packed, scales] = INT4_CODEC.encode(row, 16);
+      assertAlmostEquals(scales![0]!, 1 / 4, 1e-6);
+      assertEquals(
+        [...packed!],
+        Array.from({ length: 8 }, (_, i) => 16 * codes[i + 8]! + codes[i]!),
+      );
+    }),
+    QUICK,
+  );
 });
 
 Deno.test("a turned row is the row times the matrix, which is orthonormal and its own inverse", () => {
@@ -239,17 +248,20 @@ Deno.test("a turned row is the row times the matrix, which is orthonormal and it
 });
 
 Deno.test("turned twice, a row is as it was", () => {
-  fc.assert(fc.property(someRows, ({ width, rows }) => {
-    for (const row of rows) {
-      const turned = row.slice();
-      turn(turned);
-      const once = multiplied(Float64Array.from(row), hadamardMatrix(width));
-      const size = Math.max(...row.map(Math.abs));
-      const near = (a: number, b: number) =>
-        assert(Math.abs(a - b) <= 1e-5 * size + 1e-43, `${a} is not ${b}`);
-      for (const [i, value] of turned.entries()) near(value, once[i]!);
-      turn(turned);
-      for (const [i, value] of turned.entries()) near(value, row[i]!);
-    }
-  }));
+  fc.assert(
+    fc.property(someRows, ({ width, rows }) => {
+      for (const row of rows) {
+        const turned = row.slice();
+        turn(turned);
+        const once = multiplied(Float64Array.from(row), hadamardMatrix(width));
+        const size = Math.max(...row.map(Math.abs));
+        const near = (a: number, b: number) =>
+          assert(Math.abs(a - b) <= 1e-5 * size + 1e-43, `${a} is not ${b}`);
+        for (const [i, value] of turned.entries()) near(value, once[i]!);
+        turn(turned);
+        for (const [i, value] of turned.entries()) near(value, row[i]!);
+      }
+    }),
+    QUICK,
+  );
 });

@@ -38,11 +38,14 @@ Deno.test("rows of 32 and 8 bits are served side by side, each in half of the me
     const ask = async (kvBits?: KvBits): Promise<[string, Usage | null]> => {
       let text = "";
       let usage: Usage | null = null;
-      const content = "What is the capital of France?";
       const events = service.generate({
         client: { owner: "", id: "" },
-        messages: [{ role: "user", content }],
+        messages: [
+          { role: "system", content: "Answer in English." },
+          { role: "user", content: "What is the capital of France?" },
+        ],
         sampling: { temperature: 0 },
+        maxTokens: 16,
         stop: [],
         policy: { kvBits },
       });
