@@ -7,20 +7,14 @@
 import { firstFrom } from "../cache/ascending.ts";
 import { visibleMessages } from "../cache/horizon.ts";
 import {
-  choosePolicy,
   type Eviction,
   type Policy,
-  PolicyError,
   type PolicyName,
-  type PolicyOffer,
   type PolicyRequest,
   samePolicy,
 } from "../cache/policy.ts";
 import type { Decoder } from "../decoder/decoder.ts";
-import {
-  snapshotFromBytes,
-  snapshotToBytes,
-} from "../decoder/snapshot_bytes.ts";
+import { snapshotToBytes } from "../decoder/snapshot_bytes.ts";
 import { createSampler, type Sampler } from "../sampling/mod.ts";
 import { eventLoop } from "../scheduler/event_loop.ts";
 import { type PrefillOptions, Scheduler } from "../scheduler/scheduler.ts";
@@ -40,11 +34,11 @@ import {
   UnavailableError,
 } from "./chat_model.ts";
 import { ConversationLog, isJoint, type Overlap } from "./conversation_log.ts";
+import { policyFor, threadPolicy } from "./policies.ts";
 import { canonicalText, type ChatTemplate, piecesOf } from "./template.ts";
 import {
   keyOf,
   NotHeldError,
-  replayOf,
   type Resumed,
   type Run,
   setupOf,
@@ -54,6 +48,7 @@ import {
   type ThreadName,
   type ThreadRequest,
 } from "./thread.ts";
+import { type Restored, restoreThread } from "./thread_cache.ts";
 
 /** Bounds of what a service takes upon itself. */
 export interface ServiceLimits {
@@ -339,7 +334,11 @@ export class ChatService implements ChatModel {
       thread,
       text: canonicalText(pieces),
       block: 0,
-      policy: this.#policyOf(thread.from!, request.policy),
+      policy: threadPolicy(thread.from!.setup, request.policy, {
+        ...this.#parts.policies,
+        model: this.#parts.fingerprint.model,
+        room: this.#parts.decoder.room,
+      }),
       sampler: await this.#sampler(request, pieces, signal),
     };
   }
@@ -407,25 +406,13 @@ export class ChatService implements ChatModel {
     };
   }
 
-  /** Puts what a request brought of its thread into a slot. */
   async #restore(
     slot: number,
-    { rows }: Policy,
+    policy: Policy,
     from: ThreadBase,
-  ): Promise<Pick<Turn, "resumed" | "base" | "replay" | "pending">> {
-    const { decoder } = this.#parts;
+  ): Promise<Restored> {
     if (!from.log) throw this.#notHeld(from);
-    const { tokens, starts, snapshot } = from.log;
-    const restored = snapshot &&
-      await this.#paste(slot, snapshot, rows, tokens);
-    if (!restored) decoder.open(slot, rows);
-    const { parts, pending } = replayOf(from.log, decoder.seen(slot));
-    return {
-      resumed: restored ? "snapshot" : "replay",
-      base: { tokens: tokens.length, starts },
-      replay: parts,
-      pending,
-    };
+    return await restoreThread(this.#parts.decoder, from.log, { slot, policy });
   }
 
   /** Computes again what is not in the slot any more. */
@@ -436,27 +423,6 @@ export class ChatService implements ChatModel {
         part,
         (options) => this.#scheduler.prefill(turn.slot, part, options),
       );
-    }
-  }
-
-  /** Whether a snapshot was what it has to be: one of the beginning of these tokens. */
-  async #paste(
-    slot: number,
-    bytes: Uint8Array,
-    { sinks, window }: Policy["rows"],
-    tokens: Uint32Array,
-  ): Promise<boolean> {
-    try {
-      const snapshot = snapshotFromBytes(bytes);
-      const { policy, seen } = snapshot;
-      if (
-        policy.sinks !== sinks || policy.window !== window ||
-        seen > tokens.length
-      ) return false;
-      await this.#parts.decoder.restore(slot, snapshot);
-      return true;
-    } catch {
-      return false; // of another version or layout: the log is computed again
     }
   }
 
@@ -597,39 +563,6 @@ export class ChatService implements ChatModel {
     };
   }
 
-  /** The policy that a thread was begun with, which a request may name but not change. */
-  #policyOf({ setup }: ThreadBase, request: PolicyRequest = {}): Policy {
-    const { fingerprint, policies, decoder: { room } } = this.#parts;
-    if (setup.model !== fingerprint.model) {
-      throw new RequestError(
-        "The conversation was begun with another model, whose tokens mean nothing to this one: " +
-          "begin a new one",
-      );
-    }
-    const { name: policy, sinks, window, evict } = setup.policy as unknown as {
-      name: PolicyName;
-      sinks: number;
-      window: number;
-      evict: Eviction;
-    };
-    const was = { policy, sinks, window, evict };
-    for (const field of ["policy", "sinks", "window", "evict"] as const) {
-      if (request[field] === undefined || request[field] === was[field]) {
-        continue;
-      }
-      throw new RequestError(
-        `The conversation was begun with ${field} ${
-          was[field]
-        }, and keeps that: leave it out`,
-        `everstream.${field}`,
-      );
-    }
-    return policyFor(
-      { policy, window, evict: policy === "full" ? undefined : evict },
-      { ...policies, sinks, window, room },
-    );
-  }
-
   async #sampler(
     request: GenerationRequest,
     prompt: readonly Piece[],
@@ -709,16 +642,6 @@ export class ChatService implements ChatModel {
 /** Positions at which a conversation's windows begin if they can; none where tokens leave one by one. */
 function boundariesOf({ policy, log }: Turn): readonly number[] {
   return policy.evict === "turn" ? log.starts : [];
-}
-
-/** @throws {RequestError} if there is no such policy to be had */
-function policyFor(request: PolicyRequest, offer: PolicyOffer): Policy {
-  try {
-    return choosePolicy(request, offer);
-  } catch (error) {
-    if (!(error instanceof PolicyError)) throw error;
-    throw new RequestError(error.message, `everstream.${error.field}`);
-  }
 }
 
 /** What an idle conversation is worth to a prompt: nothing unless it goes on with it. */
