@@ -76,11 +76,10 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
     calibration?.lazyLayers,
   );
   const memory = Math.floor(config.memory / offered.length);
+  const keptLayers = calibration?.keptLayers ?? [];
   const formats = await openCaches(offered, async (format) => {
     const { engine } = chosen;
-    const keptLayers = calibration?.keptLayers ?? [];
-    const lazy = { lazyLayers, keptLayers };
-    const of = { ...room, format, ...lazy, slots: { memory } };
+    const of = { ...room, format, lazyLayers, keptLayers, slots: { memory } };
     const decoder = await openDecoder(engine, source, of, config);
     return {
       format: engine === "webgpu" ? gpuFormat(format, decoder, shape) : format,
@@ -95,7 +94,7 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
       precision: JSON.stringify([
         chosen.engine === "webgpu" ? "gpu" : "host",
         layout,
-        keptLayers ?? null,
+        keptLayers,
       ]),
     },
     caches: formats,

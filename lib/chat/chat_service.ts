@@ -6,22 +6,15 @@
  */
 import { firstFrom } from "../cache/ascending.ts";
 import {
-  choosePolicy,
   type Eviction,
   formatOf,
   hasSinks,
   type Policy,
-  PolicyError,
   type PolicyName,
-  type PolicyOffer,
   type PolicyRequest,
   samePolicy,
 } from "../cache/policy.ts";
-import type { Decoder } from "../decoder/decoder.ts";
-import {
-  snapshotFromBytes,
-  snapshotToBytes,
-} from "../decoder/snapshot_bytes.ts";
+import { snapshotToBytes } from "../decoder/snapshot_bytes.ts";
 import { Grammars, grammarVocabulary } from "../grammar/mod.ts";
 import { createSampler, type Sample, type Sampler } from "../sampling/mod.ts";
 import { eventLoop } from "../scheduler/event_loop.ts";
@@ -47,22 +40,22 @@ import {
 import { checkFormat, type Choice, chooseWithin } from "./formats.ts";
 import { ConversationLog, isJoint, type Overlap } from "./conversation_log.ts";
 import { Deadline } from "./deadline.ts";
+import { policyFor, threadPolicy } from "./policies.ts";
 import { piecesOfTokens, readPieces, textOfPieces } from "./prompts.ts";
 import { canonicalText, type ChatTemplate, piecesOf } from "./template.ts";
 import {
   keyOf,
   NotHeldError,
-  replayOf,
   type Resumed,
   type Run,
   setupOf,
-  type SetupPolicy,
   type ThreadBase,
   type ThreadCopy,
   type ThreadEnd,
   type ThreadName,
   type ThreadRequest,
 } from "./thread.ts";
+import { type Restored, restoreThread } from "./thread_cache.ts";
 
 /** Bounds of what a service takes upon itself. */
 export interface ServiceLimits {
@@ -410,7 +403,11 @@ export class ChatService implements ChatModel {
     signal: AbortSignal,
   ): Promise<Prompt> {
     const pieces = this.#parts.template.renderBehind(request.messages);
-    const policy = this.#policyOf(thread.from!, request.policy);
+    const { fingerprint, policies } = this.#parts;
+    const { formats, standard: { decoder: { room } } } = this.#lanes;
+    const offer = { ...policies, model: fingerprint.model, formats, room };
+    const { setup } = thread.from!;
+    const policy = threadPolicy(setup, request.policy, offer);
     return {
       thread,
       text: canonicalText(pieces),
@@ -518,24 +515,13 @@ export class ChatService implements ChatModel {
     };
   }
 
-  /** Puts what a request brought of its thread into a slot. */
   async #restore(
     slot: number,
-    { policy: { rows }, lane: { decoder } }: Prompt,
+    { policy, lane: { decoder } }: Prompt,
     from: ThreadBase,
-  ): Promise<Pick<Turn, "resumed" | "base" | "replay" | "pending">> {
+  ): Promise<Restored> {
     if (!from.log) throw this.#notHeld(from);
-    const { tokens, starts, snapshot } = from.log;
-    const restored = snapshot &&
-      await paste({ decoder, slot, rows }, snapshot, tokens);
-    if (!restored) decoder.open(slot, rows);
-    const { parts, pending } = replayOf(from.log, decoder.seen(slot));
-    return {
-      resumed: restored ? "snapshot" : "replay",
-      base: { tokens: tokens.length, starts },
-      replay: parts,
-      pending,
-    };
+    return await restoreThread(decoder, from.log, { slot, policy });
   }
 
   /** Computes again what is not in the slot any more. */
@@ -697,39 +683,6 @@ export class ChatService implements ChatModel {
     };
   }
 
-  /** The policy that a thread was begun with, which a request may name but not change. */
-  #policyOf({ setup }: ThreadBase, request: PolicyRequest = {}): Policy {
-    const { fingerprint, policies } = this.#parts;
-    const { formats, standard: { decoder: { room } } } = this.#lanes;
-    if (setup.model !== fingerprint.model) {
-      throw new RequestError(
-        "The conversation was begun with another model, whose tokens mean nothing to this one: " +
-          "begin a new one",
-      );
-    }
-    const was = setup.policy as unknown as SetupPolicy;
-    const { name: policy, sinks, window, evict, kvBits } = was;
-    for (
-      const [field, asked, is] of [
-        ["policy", request.policy, policy],
-        ["sinks", request.sinks, sinks],
-        ["window", request.window, window],
-        ["evict", request.evict, evict],
-        ["kv_bits", request.kvBits, kvBits],
-      ]
-    ) {
-      if (asked === undefined || asked === is) continue;
-      throw new RequestError(
-        `The conversation was begun with ${field} ${is}, and keeps that: leave it out`,
-        `everstream.${field}`,
-      );
-    }
-    return policyFor(
-      { policy, window, evict: policy === "full" ? undefined : evict, kvBits },
-      { ...policies, sinks, window, formats, room },
-    );
-  }
-
   async #sampler(
     request: GenerationRequest,
     prompt: () => readonly number[] | Promise<readonly number[]>,
@@ -784,40 +737,6 @@ export class ChatService implements ChatModel {
 
   #cache(turn: Turn): CacheUsage {
     return cacheUsage(turn, this.#lanes.standard.decoder.tokenBytes);
-  }
-}
-
-/** Whether a snapshot was what it has to be, one of the beginning of these tokens, and is in the slot now. */
-async function paste(
-  { decoder, slot, rows }: {
-    decoder: Decoder;
-    slot: number;
-    rows: Policy["rows"];
-  },
-  bytes: Uint8Array,
-  tokens: Uint32Array,
-): Promise<boolean> {
-  try {
-    const snapshot = snapshotFromBytes(bytes);
-    const { policy, seen } = snapshot;
-    if (
-      policy.sinks !== rows.sinks || policy.window !== rows.window ||
-      seen > tokens.length
-    ) return false;
-    await decoder.restore(slot, snapshot);
-    return true;
-  } catch {
-    return false; // of another version or layout: the log is computed again
-  }
-}
-
-/** @throws {RequestError} if there is no such policy to be had */
-function policyFor(request: PolicyRequest, offer: PolicyOffer): Policy {
-  try {
-    return choosePolicy(request, offer);
-  } catch (error) {
-    if (!(error instanceof PolicyError)) throw error;
-    throw new RequestError(error.message, `everstream.${error.field}`);
   }
 }
 

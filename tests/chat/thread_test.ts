@@ -150,11 +150,16 @@ Deno.test("thread: what is not in memory is asked for before anything is compute
   await kept.turn(openService(decoder), "one");
   const restarted = new ScriptedDecoder();
   const service = openService(restarted);
+  const other = new Kept();
+  await other.turn(service, "other", { to: "other" });
+  restarted.opened.length = 0;
   const error = await assertRejects(
     () => kept.turn(service, "two"),
     NotHeldError,
   ) as NotHeldError;
   assertEquals(restarted.opened, []);
+  await other.turn(service, "again");
+  assertEquals(other.resumed, "slot");
   assertEquals([error.key.model, error.key.precision], ["scripted", "exact"]);
   const copy = await openServiceCopy(kept);
   assertEquals(copy.key, error.key);
@@ -182,7 +187,7 @@ Deno.test("thread: goes on from a replayed log, a snapshot and an older snapshot
   for (const word of ["one", "two"]) {
     await kept.turn(service, word, {
       to: word,
-      maxTokens: word === "one" ? 2 : undefined,
+      maxTokens: 2,
     });
     copies.push(await service.copy({ owner: "", state: word }));
   }

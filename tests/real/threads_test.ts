@@ -8,10 +8,9 @@ import type { ThreadEnd, ThreadLog } from "../../lib/chat/thread.ts";
 import { loadedModel } from "./loaded_model.ts";
 import { question } from "./killed_server.ts";
 
-const TURNS = 5;
+const TURNS = 3;
 const POLICIES: GenerationRequest["policy"][] = [
-  { policy: "sink-window", sinks: 4, window: 76 },
-  { policy: "sink-window", sinks: 4, window: 76, evict: "turn" },
+  { policy: "sink-window", sinks: 4, window: 60, evict: "turn" },
   { policy: "window", window: 40 },
 ];
 

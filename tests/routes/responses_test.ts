@@ -262,6 +262,48 @@ Deno.test("responses: one that is not stored ends when its client leaves, and le
   );
 });
 
+Deno.test("responses: a conversation keeps the turn of a response that is not stored", async () => {
+  await using app = await storedApp();
+  const { id: conversation } = await app.openai.conversations.create();
+  const one = await ask(app, "one", { conversation, store: false });
+  assertEquals((await refused(app.openai.responses.retrieve(one.id)))[0], 404);
+  const two = await ask(app, "two", { conversation });
+  assertEquals(two.everstream.resumed, "slot");
+  const items = await Array.fromAsync(
+    app.openai.conversations.items.list(conversation),
+  );
+  assertEquals(items.length, 4);
+});
+
+Deno.test("responses: a stream in the background goes on without its reader, with pings while it waits", async () => {
+  await using app = await storedApp({ pingInterval: 10 });
+  const release = hold(app.decoder);
+  const response = await app.send("POST", "/v1/responses", {
+    input: "Hi",
+    temperature: 0,
+    stream: true,
+    background: true,
+  });
+  assertEquals(
+    response.headers.get("content-type"),
+    "text/event-stream; charset=utf-8",
+  );
+  const reader = response.body!.pipeThrough(new TextDecoderStream())
+    .getReader();
+  let text = "";
+  while (!text.includes(": ping")) text += (await reader.read()).value;
+  await reader.cancel();
+  const { response: { id } } = JSON.parse(/^data: (.*)$/m.exec(text)![1]!);
+  release();
+  let status: string | undefined = "in_progress";
+  while (status === "in_progress") {
+    ({ status } = await app.openai.responses.retrieve(id));
+  }
+  assertEquals(status, "completed");
+  const events = await app.send("GET", `/v1/responses/${id}?stream=true`);
+  assert((await events.text()).includes("event: response.completed\ndata: {"));
+});
+
 Deno.test("responses: background answers at once, and can be cancelled", async () => {
   await using app = await storedApp();
   const release = hold(app.decoder);
