@@ -2,14 +2,14 @@
 import type { TokenLogprob } from "../chat/chat_model.ts";
 import {
   type ChoiceWriter,
-  type CompletionFormat,
   type Piece,
+  type WireFormat,
   wireLogprob,
 } from "./completion.ts";
 import { wireToolCall } from "./tools.ts";
 
 /** How `/v1/chat/completions` writes answers. */
-export const CHAT_FORMAT: CompletionFormat = {
+export const CHAT_FORMAT: WireFormat = {
   prefix: "chatcmpl",
   object: "chat.completion",
   chunk: "chat.completion.chunk",

@@ -36,7 +36,7 @@ export interface Piece {
 }
 
 /** How an endpoint writes answers. */
-export interface CompletionFormat {
+export interface WireFormat {
   /** What its ids begin with. */
   readonly prefix: string;
   /** Names of its objects. */
@@ -111,7 +111,7 @@ export function wireCache(cache: CacheUsage): WireCache {
 
 /** What every object of one answer repeats. */
 function answerHead(
-  { prefix }: CompletionFormat,
+  { prefix }: WireFormat,
   { model }: AnswerOptions,
 ): { id: string; created: number; model: string } {
   return {
@@ -135,11 +135,11 @@ interface Gathered {
 
 /** Gathers an answer's events into one object. */
 export class CompletionBuilder {
-  readonly #format: CompletionFormat;
+  readonly #format: WireFormat;
   readonly #options: AnswerOptions;
   readonly #choices: Gathered[];
 
-  constructor(format: CompletionFormat, options: AnswerOptions) {
+  constructor(format: WireFormat, options: AnswerOptions) {
     this.#format = format;
     this.#options = options;
     this.#choices = Array.from(
@@ -184,11 +184,11 @@ export class CompletionBuilder {
 /** Writes an answer's events as server-sent events. */
 export class FrameWriter {
   readonly #head: ReturnType<typeof answerHead>;
-  readonly #format: CompletionFormat;
+  readonly #format: WireFormat;
   readonly #options: AnswerOptions;
   readonly #writers: ChoiceWriter[];
 
-  constructor(format: CompletionFormat, options: AnswerOptions) {
+  constructor(format: WireFormat, options: AnswerOptions) {
     this.#format = format;
     this.#options = options;
     this.#head = answerHead(format, options);

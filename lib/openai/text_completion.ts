@@ -2,8 +2,8 @@
 import type { TokenLogprob } from "../chat/chat_model.ts";
 import {
   type ChoiceWriter,
-  type CompletionFormat,
   type Piece,
+  type WireFormat,
   wireLogprob,
 } from "./completion.ts";
 
@@ -12,7 +12,7 @@ import {
  *
  * @param echo what each choice's text begins with
  */
-export function textFormat(echo: (index: number) => string): CompletionFormat {
+export function textFormat(echo: (index: number) => string): WireFormat {
   return {
     prefix: "cmpl",
     object: "text_completion",

@@ -7,8 +7,8 @@ import type { ChatModel } from "../chat/chat_model.ts";
 import {
   type AnswerOptions,
   CompletionBuilder,
-  type CompletionFormat,
   FrameWriter,
+  type WireFormat,
 } from "../openai/completion.ts";
 import { clientGone } from "../openai/errors.ts";
 import type { Delivery } from "../openai/parameters.ts";
@@ -25,7 +25,7 @@ export interface Asked {
   model: ChatModel;
   requests: GenerationRequest[];
   delivery: Delivery;
-  format: CompletionFormat;
+  format: WireFormat;
 }
 
 /** Answers a request. */
@@ -51,7 +51,7 @@ export async function answer(
 
 interface Way {
   turn: Turn<AnswerEvent>;
-  format: CompletionFormat;
+  format: WireFormat;
   options: AnswerOptions;
 }
 
