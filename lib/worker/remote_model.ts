@@ -11,7 +11,7 @@ import type {
   GenerationRequest,
   ModelState,
 } from "../chat/chat_model.ts";
-import { Inbox } from "./inbox.ts";
+import { Inbox } from "../chat/inbox.ts";
 import { fromPlainError } from "./plain_error.ts";
 import type { Answer, Methods, Question, Value } from "./protocol.ts";
 
