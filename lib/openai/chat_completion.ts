@@ -1,15 +1,15 @@
 /** The choices of OpenAI's `chat.completion` and `chat.completion.chunk`. @module */
 import type { TokenLogprob } from "../chat/chat_model.ts";
 import {
-  type AnswerFormat,
   type ChoiceWriter,
   type Piece,
+  type WireFormat,
   wireLogprob,
 } from "./completion.ts";
 import { wireToolCall } from "./tools.ts";
 
 /** How `/v1/chat/completions` writes answers. */
-export const CHAT_FORMAT: AnswerFormat = {
+export const CHAT_FORMAT: WireFormat = {
   prefix: "chatcmpl",
   object: "chat.completion",
   chunk: "chat.completion.chunk",

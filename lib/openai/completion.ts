@@ -36,7 +36,7 @@ export interface Piece {
 }
 
 /** How an endpoint writes answers. */
-export interface AnswerFormat {
+export interface WireFormat {
   /** What its ids begin with. */
   readonly prefix: string;
   /** Names of its objects. */
@@ -103,7 +103,7 @@ function wireCache(cache: CacheUsage): WireCache {
 
 /** What every object of one answer repeats. */
 function answerHead(
-  { prefix }: AnswerFormat,
+  { prefix }: WireFormat,
   { model }: AnswerOptions,
 ): { id: string; created: number; model: string } {
   return {
@@ -127,11 +127,11 @@ interface Gathered {
 
 /** Gathers an answer's events into one object. */
 export class CompletionBuilder {
-  readonly #format: AnswerFormat;
+  readonly #format: WireFormat;
   readonly #options: AnswerOptions;
   readonly #choices: Gathered[];
 
-  constructor(format: AnswerFormat, options: AnswerOptions) {
+  constructor(format: WireFormat, options: AnswerOptions) {
     this.#format = format;
     this.#options = options;
     this.#choices = Array.from(
@@ -176,11 +176,11 @@ export class CompletionBuilder {
 /** Writes an answer's events as server-sent events. */
 export class FrameWriter {
   readonly #head: ReturnType<typeof answerHead>;
-  readonly #format: AnswerFormat;
+  readonly #format: WireFormat;
   readonly #options: AnswerOptions;
   readonly #writers: ChoiceWriter[];
 
-  constructor(format: AnswerFormat, options: AnswerOptions) {
+  constructor(format: WireFormat, options: AnswerOptions) {
     this.#format = format;
     this.#options = options;
     this.#head = answerHead(format, options);

@@ -1,9 +1,9 @@
 /** The choices of OpenAI's `text_completion`, of the legacy endpoint. @module */
 import type { TokenLogprob } from "../chat/chat_model.ts";
 import {
-  type AnswerFormat,
   type ChoiceWriter,
   type Piece,
+  type WireFormat,
   wireLogprob,
 } from "./completion.ts";
 
@@ -12,7 +12,7 @@ import {
  *
  * @param echo what each choice's text begins with
  */
-export function textFormat(echo: (index: number) => string): AnswerFormat {
+export function textFormat(echo: (index: number) => string): WireFormat {
   return {
     prefix: "cmpl",
     object: "text_completion",

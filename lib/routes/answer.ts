@@ -5,10 +5,10 @@ import type { GenerationRequest } from "../chat/chat_model.ts";
 import { answerChoices, type AnswerEvent } from "../chat/choices.ts";
 import type { ChatModel } from "../chat/chat_model.ts";
 import {
-  type AnswerFormat,
   type AnswerOptions,
   CompletionBuilder,
   FrameWriter,
+  type WireFormat,
 } from "../openai/completion.ts";
 import { invalidRequest } from "../openai/errors.ts";
 import type { Delivery } from "../openai/parameters.ts";
@@ -24,7 +24,7 @@ export interface Asked {
   model: ChatModel;
   requests: GenerationRequest[];
   delivery: Delivery;
-  format: AnswerFormat;
+  format: WireFormat;
 }
 
 /** Answers a request. */
@@ -50,7 +50,7 @@ export async function answer(
 
 interface Way {
   turn: Turn<AnswerEvent>;
-  format: AnswerFormat;
+  format: WireFormat;
   options: AnswerOptions;
 }
 
