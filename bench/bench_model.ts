@@ -14,10 +14,9 @@ import {
 } from "../lib/graph/attention/row_formats.ts";
 import type { Config } from "../lib/config.ts";
 import type { Decoder } from "../lib/decoder/decoder.ts";
-import { HostDecoder } from "../lib/decoder/host_decoder.ts";
+import { HostDecoder, type HostModel } from "../lib/decoder/host_decoder.ts";
 import {
   hostEngine,
-  type HostModel,
   openGpuDecoder,
   openHostModel,
 } from "../lib/decoder/open_decoder.ts";

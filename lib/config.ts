@@ -8,6 +8,8 @@ import { digestOf, isKey, KEY_LENGTH } from "./access/keys.ts";
 import { isOpen, type KeySources } from "./access/open_keys.ts";
 import type { RateLimits } from "./access/rate_limits.ts";
 import { BYTES_FORM, parseBytes } from "./byte_size.ts";
+import { KV_BITS, type KvBits } from "./cache/cache_format.ts";
+import type { LazyLayers } from "./cache/lazy_share.ts";
 import {
   type Eviction,
   EVICTIONS,
@@ -47,7 +49,14 @@ export interface Config {
     readonly allowed: readonly PolicyName[];
     readonly evict: Eviction;
   };
-  /** Bytes for the caches of conversations that are answered; they decide how many slots there are. */
+  /** Bits of a row's elements that conversations may ask for; the first is for those that do not. */
+  readonly kvBits: readonly KvBits[];
+  /** How many layers of `simplayer` are lazy. */
+  readonly lazyLayers: LazyLayers;
+  /**
+   * Bytes for the caches of conversations that are answered, divided evenly among the kinds of caches
+   * (by bits, and layered or not); they decide how many slots there are.
+   */
   readonly memory: number;
   readonly limits: ServiceLimits;
   /** Who may use the server; everybody, if there is neither a digest nor a file. */
@@ -65,6 +74,7 @@ export interface Config {
 }
 
 const MAX_ROWS = 1 << 20;
+const MAX_LAYERS = 1 << 10;
 
 function count(least: number, most: number, standard: number) {
   return z.string().regex(/^\d+$/, "must be a whole number").transform(Number)
@@ -88,6 +98,14 @@ function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text;
 }
 
+const BITS = `must be some of ${
+  KV_BITS.join(", ")
+}, each once, with commas between them`;
+
+function isSet(items: readonly unknown[]): boolean {
+  return new Set(items).size === items.length;
+}
+
 /** What each variable may be; the README's table says what it does. */
 const SCHEMA = z.object({
   HOST: z.string().min(1).default("127.0.0.1"),
@@ -109,6 +127,15 @@ const SCHEMA = z.object({
   EVERSTREAM_POLICIES: z.string().transform((text) => text.split(","))
     .pipe(z.array(z.enum(POLICY_NAMES)).min(1)).default([...USUAL_POLICIES]),
   EVERSTREAM_EVICT: z.enum(EVICTIONS).default("token"),
+  EVERSTREAM_KV_BITS: list().transform((bits) => bits.map(Number)).pipe(
+    z.array(z.literal(KV_BITS, BITS)).refine(isSet, BITS),
+  ).default([32]),
+  EVERSTREAM_LAZY_LAYERS: z.union([
+    z.literal("auto"),
+    z.string().regex(/^\d+$/).transform(Number).pipe(
+      z.number().max(MAX_LAYERS),
+    ),
+  ], { error: 'must be "auto" or a number of layers' }).default("auto"),
   EVERSTREAM_MEMORY: bytes("384MiB"),
   EVERSTREAM_SWAP: bytes("512MiB"),
   EVERSTREAM_SHARED: bytes("64MiB"),
@@ -208,6 +235,8 @@ export function readConfig(environment: Environment = Deno.env): Config {
       allowed: values.EVERSTREAM_POLICIES,
       evict: values.EVERSTREAM_EVICT,
     },
+    kvBits: values.EVERSTREAM_KV_BITS,
+    lazyLayers: values.EVERSTREAM_LAZY_LAYERS,
     memory: values.EVERSTREAM_MEMORY,
     limits: {
       maxTokens: values.EVERSTREAM_MAX_TOKENS,

@@ -32,6 +32,12 @@ Deno.test("what makes no sense is refused by name", () => {
       ["EVERSTREAM_GPU", "fast"],
       ["EVERSTREAM_EVICT", "page"],
       ["EVERSTREAM_GPU_ROWS", "f64"],
+      ["EVERSTREAM_KV_BITS", "32,7"],
+      ["EVERSTREAM_KV_BITS", "8,8"],
+      ["EVERSTREAM_KV_BITS", "32,"],
+      ["EVERSTREAM_LAZY_LAYERS", "half"],
+      ["EVERSTREAM_LAZY_LAYERS", "-1"],
+      ["EVERSTREAM_LAZY_LAYERS", "1.5"],
     ] as const
   ) {
     assertThrows(
@@ -87,6 +93,18 @@ Deno.test("the policy of requests that do not say must be one that they may ask 
     () => read({ EVERSTREAM_POLICIES: "full" }),
     RangeError,
     "must be one of EVERSTREAM_POLICIES (full), and is sink-window here",
+  );
+});
+
+Deno.test("rows have 32 bits and layers are lazy as calibrated, unless told otherwise", () => {
+  const caches = (variables: Record<string, string>) => {
+    const { kvBits, lazyLayers } = read(variables);
+    return [kvBits, lazyLayers];
+  };
+  assertEquals(caches({}), [[32], "auto"]);
+  assertEquals(
+    caches({ EVERSTREAM_KV_BITS: "8, 32", EVERSTREAM_LAZY_LAYERS: "12" }),
+    [[8, 32], 12],
   );
 });
 

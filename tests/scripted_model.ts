@@ -204,6 +204,7 @@ export class ScriptedModel implements ChatModel {
     return {
       policy: "sink-window",
       evict: "token",
+      kvBits: 32,
       held,
       seen: this.seen,
       evicted: this.seen - held,
@@ -214,6 +215,7 @@ export class ScriptedModel implements ChatModel {
         // It knows of no template: all is one message.
         messages: visibleMessages([], { seen: this.seen, sinks, position }),
       },
+      lazyLayers: [],
       bytes: capacity * 23_040,
       fullBytes: this.seen * 23_040,
     };

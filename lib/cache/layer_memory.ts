@@ -35,6 +35,12 @@ export interface LayerCopy {
   readonly columns: readonly RowData[];
 }
 
+/** A row that goes elsewhere. */
+export interface RingMove {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Claims memory of a type, zeroed. */
 export function claimRows(type: RowType, elements: number): RowData {
   const of = {
@@ -107,6 +113,34 @@ export class LayerMemory {
     }
   }
 
+  /**
+   * Takes over rows of another memory of one slot that has the same tensors in other sizes: sinks and
+   * tail as they are, and of the ring those that are listed.
+   */
+  adopt(other: LayerMemory, moves: readonly RingMove[]): void {
+    for (const [i, target] of this.tensors.entries()) {
+      for (const [j, source] of other.tensors.entries()) {
+        const columns = [
+          ...target.name === source.name ? this.#exactColumns(target) : [],
+          ...ofOneRing(target, source)
+            ? moves.map(({ from, to }) => ({
+              from: other.#ringColumn(source, from),
+              to: this.#ringColumn(target, to),
+            })).filter(({ from, to }) => from >= 0 && to >= 0)
+            : [],
+        ];
+        const lines = target.heads * target.width;
+        const fromTokens = tensorTokens(source, other.layout);
+        const toTokens = tensorTokens(target, this.layout);
+        const [taken, memory] = [other.#memory[j]!, this.#memory[i]!];
+        for (let line = 0; line < lines; line++) {
+          const [a, b] = [line * fromTokens, line * toTokens];
+          for (const { from, to } of columns) memory[b + to] = taken[a + from]!;
+        }
+      }
+    }
+  }
+
   /** Copies a slot's sinks and the first `rows` rows of its ring. */
   copy(slot: number, rows: number): LayerCopy {
     const columns = this.tensors.map((tensor, i) =>
@@ -124,17 +158,31 @@ export class LayerMemory {
 
   /** Column at which the row of a position lies; −1 if the tensor does not hold it. */
   #column(
-    { sinks, tail, block }: CacheTensor,
+    tensor: CacheTensor,
     { part, index }: RowPlace,
     position: number,
   ): number {
-    const { sinkRows, tailRows, blocks } = this.layout;
+    const { sinks, tail } = tensor;
+    const { sinkRows, tailRows } = this.layout;
     if (part === "sinks") return sinks ? index : -1;
-    const before = sinks ? sinkRows : 0;
-    if (tail) return before + position % tailRows;
+    if (tail) return (sinks ? sinkRows : 0) + position % tailRows;
+    return this.#ringColumn(tensor, index);
+  }
+
+  /** Column of a row of the ring; −1 if the tensor does not hold it. */
+  #ringColumn({ sinks, block }: CacheTensor, index: number): number {
     if (block === null) return -1;
+    const { sinkRows, blocks } = this.layout;
     const column = index - this.#blockStart(block);
-    return column < 0 || column >= blocks[block]! ? -1 : before + column;
+    if (column < 0 || column >= blocks[block]!) return -1;
+    return (sinks ? sinkRows : 0) + column;
+  }
+
+  /** Columns of sinks and tail. */
+  #exactColumns({ sinks, tail }: CacheTensor): RingMove[] {
+    const { sinkRows, tailRows } = this.layout;
+    const count = (sinks ? sinkRows : 0) + (tail ? tailRows : 0);
+    return Array.from({ length: count }, (_, c) => ({ from: c, to: c }));
   }
 
   /** Row of the ring at which a block begins. */
@@ -158,6 +206,12 @@ export class LayerMemory {
       used: before + ring,
     });
   }
+}
+
+/** Whether two tensors hold the same part of rows of the ring. */
+function ofOneRing(a: CacheTensor, b: CacheTensor): boolean {
+  return a.block !== null && b.block !== null && a.rows === b.rows &&
+    a.encoded?.part === b.encoded?.part;
 }
 
 /** The first `used` values of each of `lines` lines of `length`. */

@@ -1,9 +1,11 @@
 /**
- * Which tokens a conversation keeps, by the names that operators and clients use: numbers and words,
- * no tensors. All of today's policies are a {@linkcode SinkWindow}, one of them rebuilt.
+ * Which tokens a conversation keeps and how, by the names that operators and clients use: numbers and
+ * words, no tensors. All of today's policies are a {@linkcode SinkWindow}, one of them rebuilt, one
+ * smaller in some layers. What leaves first and how rows are kept goes with each of them.
  *
  * @module
  */
+import type { CacheFormat, KvBits } from "./cache_format.ts";
 import { RecomputedWindow } from "./recomputed_window.ts";
 import { SinkWindow } from "./sink_window.ts";
 
@@ -12,16 +14,22 @@ import { SinkWindow } from "./sink_window.ts";
  * - `window` keeps the latest W;
  * - `sink-window` keeps the first S, too (StreamingLLM, arXiv 2309.17453);
  * - `window-recompute` keeps the latest W and computes all of them anew for each token: a baseline to
- *   compare with, as slow as a prompt of W tokens for one.
+ *   compare with, as slow as a prompt of W tokens for one;
+ * - `simplayer` is `sink-window` in most layers, and keeps S and the latest quarter of W in those that
+ *   turn out to be lazy (SimLayerKV, arXiv 2410.13846).
  */
 export const POLICY_NAMES = [
   "full",
   "window",
   "sink-window",
   "window-recompute",
+  "simplayer",
 ] as const;
 
-/** Those that cost no more than their cache says: what requests may ask for unless an operator decides. */
+/**
+ * Those that cost no more than their cache says and share one memory: what requests may ask for unless
+ * an operator decides.
+ */
 export const USUAL_POLICIES: readonly PolicyName[] = [
   "full",
   "window",
@@ -50,17 +58,20 @@ export interface Policy {
   readonly rows: SinkWindow;
   /** `token` for `full`, which evicts nothing. */
   readonly evict: Eviction;
+  /** Bits of an element of its rows. */
+  readonly kvBits: KvBits;
 }
 
 /** What is asked for; what is left out is the server's choice. */
 export interface PolicyRequest {
   readonly policy?: PolicyName | undefined;
-  /** S, for `sink-window` alone. */
+  /** S, for `sink-window` and `simplayer` alone. */
   readonly sinks?: number | undefined;
   /** W; for `full` the most tokens that it takes. */
   readonly window?: number | undefined;
   /** Not for `full`. */
   readonly evict?: Eviction | undefined;
+  readonly kvBits?: KvBits | undefined;
 }
 
 /** What a server offers. */
@@ -72,17 +83,32 @@ export interface PolicyOffer {
   readonly sinks: number;
   readonly window: number;
   readonly evict: Eviction;
+  /** How caches can be kept. Of those that a policy can have, the first is taken where a request asks for none. */
+  readonly formats: readonly CacheFormat[];
   /** What a slot has room for. */
   readonly room: { readonly sinks: number; readonly window: number };
 }
 
-/** A policy that this server cannot give; `field` of the request is why. */
+/** A policy that this server cannot give; `field` of the request, as clients spell it, is why. */
 export class PolicyError extends RangeError {
   override name = "PolicyError";
 
-  constructor(readonly field: keyof PolicyRequest, message: string) {
+  constructor(
+    readonly field: "policy" | "sinks" | "window" | "evict" | "kv_bits",
+    message: string,
+  ) {
     super(message);
   }
+}
+
+/** Whether a policy keeps the first tokens for ever. */
+export function hasSinks(name: PolicyName): boolean {
+  return name === "sink-window" || name === "simplayer";
+}
+
+/** Whether a policy's layers keep different numbers of tokens. */
+export function isLayered(name: PolicyName): boolean {
+  return name === "simplayer";
 }
 
 /**
@@ -100,16 +126,18 @@ export class PolicyError extends RangeError {
  *   allowed: ["window", "sink-window"],
  *   ...room,
  *   evict: "token",
+ *   formats: [{ kvBits: 32, layered: false }, { kvBits: 8, layered: false }],
  *   room,
  * } as const;
- * const { rows, evict } = choosePolicy({ window: 252, evict: "turn" }, offer);
+ * const { rows, evict, kvBits } = choosePolicy({ window: 252, evict: "turn" }, offer);
  * assertEquals([rows.sinks, rows.window, rows.capacity, evict], [4, 252, 256, "turn"]);
+ * assertEquals([kvBits, choosePolicy({ kvBits: 8 }, offer).kvBits], [32, 8]);
  * assertEquals(choosePolicy({ policy: "window" }, offer).rows.sinks, 0);
  * ```
  */
 export function choosePolicy(
   request: PolicyRequest,
-  { standard, allowed, sinks, window, evict, room }: PolicyOffer,
+  { standard, allowed, sinks, window, evict, formats, room }: PolicyOffer,
 ): Policy {
   const name = request.policy ?? standard;
   if (!allowed.includes(name)) {
@@ -118,7 +146,7 @@ export function choosePolicy(
       `This server does not offer policy "${name}", but ${allowed.join(", ")}`,
     );
   }
-  if (request.sinks !== undefined && name !== "sink-window") {
+  if (request.sinks !== undefined && !hasSinks(name)) {
     throw new PolicyError(
       "sinks",
       `Policy "${name}" has no sinks: leave them out`,
@@ -131,7 +159,7 @@ export function choosePolicy(
     );
   }
   const kept = {
-    sinks: name === "sink-window" ? request.sinks ?? sinks : 0,
+    sinks: hasSinks(name) ? request.sinks ?? sinks : 0,
     window: request.window ?? window,
   };
   if (kept.window > room.window || kept.window < 1) {
@@ -158,11 +186,47 @@ export function choosePolicy(
       ? new RecomputedWindow(kept.window)
       : new SinkWindow(kept.sinks, kept.window),
     evict: name === "full" ? "token" : request.evict ?? evict,
+    kvBits: chooseBits(name, request.kvBits, formats),
   };
+}
+
+/** Bits that are asked for, or else the first that the policy can have. */
+function chooseBits(
+  name: PolicyName,
+  asked: KvBits | undefined,
+  formats: readonly CacheFormat[],
+): KvBits {
+  const offered = formats.filter(({ layered }) => layered === isLayered(name))
+    .map(({ kvBits }) => kvBits);
+  const bits = asked ?? offered[0];
+  if (bits !== undefined && offered.includes(bits)) return bits;
+  throw new PolicyError(
+    "kv_bits",
+    `This server does not keep policy "${name}" in rows of ${bits} bits (kv_bits), but of ` +
+      (offered.join(", ") || "none"),
+  );
+}
+
+/** The kind of cache that a policy needs. */
+export function formatOf(
+  { name, kvBits }: Pick<Policy, "name" | "kvBits">,
+): CacheFormat {
+  return { kvBits, layered: isLayered(name) };
+}
+
+/** The kinds of caches that a choice of policies and bits needs; the standard one first. */
+export function offeredFormats(
+  { standard, allowed }: Pick<PolicyOffer, "standard" | "allowed">,
+  bits: readonly KvBits[],
+): CacheFormat[] {
+  const kinds = new Set([standard, ...allowed].map(isLayered));
+  return [...kinds].flatMap((layered) =>
+    bits.map((kvBits) => ({ kvBits, layered }))
+  );
 }
 
 /** Whether two policies are the same. */
 export function samePolicy(a: Policy, b: Policy): boolean {
-  return a.name === b.name && a.evict === b.evict &&
+  return a.name === b.name && a.evict === b.evict && a.kvBits === b.kvBits &&
     a.rows.sinks === b.rows.sinks && a.rows.window === b.rows.window;
 }

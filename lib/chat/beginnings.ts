@@ -58,8 +58,8 @@ export class Beginnings {
   ): Promise<Beginning | null> {
     this.#asked++;
     if (this.#kept.capacity === 0) return null;
-    const { owner, policy: { name, rows, evict }, text } = of;
-    const kept = [name, rows.sinks, rows.window, evict];
+    const { owner, policy: { name, rows, evict, kvBits }, text } = of;
+    const kept = [name, rows.sinks, rows.window, evict, kvBits];
     const key = JSON.stringify([owner, kept, text]);
     for (;;) {
       const claimed = this.#claimed.get(key);

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Horizon } from "../cache/horizon.ts";
+import type { KvBits } from "../cache/cache_format.ts";
 import type { Eviction, PolicyName, PolicyRequest } from "../cache/policy.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 
@@ -75,11 +76,19 @@ export interface GenerationRequest extends PromptSource {
   topLogprobs?: number | undefined;
   /** What the conversation's cache keeps; `undefined` leaves it to the server. */
   policy?: PolicyRequest | undefined;
+  /** What the answer's text must be; `undefined` lets it be any. */
+  format?: AnswerFormat | undefined;
   /**
    * How many requests, this one included, are made at once for answers to one prompt: it is computed
    * once for all of them. Default 1.
    */
   choices?: number | undefined;
+}
+
+/** What an answer's text must be. */
+export interface AnswerFormat {
+  /** In XGrammar's EBNF. */
+  readonly grammar: string;
 }
 
 /** A token and its natural-log probability under the model, before sampling options. */
@@ -104,6 +113,8 @@ export interface CacheUsage {
   policy: PolicyName;
   /** What leaves it first. */
   evict: Eviction;
+  /** Bits of an element of its rows. */
+  kvBits: KvBits;
   /** Tokens that the model sees now; others may still lie in the slot, where messages leave whole. */
   held: number;
   /** Tokens ever appended. */
@@ -116,9 +127,14 @@ export interface CacheUsage {
   sinks: number;
   /** Which tokens and messages the model can still see. */
   horizon: Horizon;
+  /** Layers that keep fewer tokens than that (`simplayer`), ascending; none before they are known. */
+  lazyLayers: readonly number[];
   /** Bytes the slot holds, from start to end. */
   bytes: number;
-  /** Bytes that a cache of all tokens seen would take. */
+  /**
+   * Bytes that a cache of all tokens seen would take in the server's standard precision, whatever this
+   * conversation's is: what policy and precision save together.
+   */
   fullBytes: number;
 }
 

@@ -5,24 +5,27 @@
  * @module
  */
 import { firstFrom } from "../cache/ascending.ts";
-import { visibleMessages } from "../cache/horizon.ts";
 import {
   choosePolicy,
   type Eviction,
+  formatOf,
+  hasSinks,
   type Policy,
   PolicyError,
   type PolicyName,
   type PolicyRequest,
   samePolicy,
 } from "../cache/policy.ts";
-import type { Decoder } from "../decoder/decoder.ts";
+import { Grammars, grammarVocabulary } from "../grammar/mod.ts";
 import { createSampler, type Sampler } from "../sampling/mod.ts";
 import { eventLoop } from "../scheduler/event_loop.ts";
-import { type PrefillOptions, Scheduler } from "../scheduler/scheduler.ts";
-import { type Lease, SlotPool } from "../scheduler/slot_pool.ts";
+import type { PrefillOptions } from "../scheduler/scheduler.ts";
+import type { Lease } from "../scheduler/slot_pool.ts";
 import type { Piece, Tokenizer } from "../text/tokenizer.ts";
 import { Answer } from "./answer.ts";
-import { type Beginning, Beginnings } from "./beginnings.ts";
+import type { Beginning } from "./beginnings.ts";
+import { type CacheLane, CacheLanes, type ModelCache } from "./cache_lane.ts";
+import { boundariesOf, cacheUsage } from "./cache_usage.ts";
 import { cancellable } from "./cancellable.ts";
 import {
   type CacheUsage,
@@ -33,9 +36,10 @@ import {
   type ModelState,
   type PromptSource,
   RequestError,
-  UnavailableError,
 } from "./chat_model.ts";
+import { checkFormat, type Choice, chooseWithin } from "./formats.ts";
 import { ConversationLog, isJoint, type Overlap } from "./conversation_log.ts";
+import { Deadline } from "./deadline.ts";
 import { piecesOfTokens, readPieces, textOfPieces } from "./prompts.ts";
 import { canonicalText, type ChatTemplate, piecesOf } from "./template.ts";
 
@@ -43,7 +47,7 @@ import { canonicalText, type ChatTemplate, piecesOf } from "./template.ts";
 export interface ServiceLimits {
   /** Most tokens of one answer. */
   readonly maxTokens: number;
-  /** Most requests that wait for a slot. */
+  /** Most requests that wait for a slot, of each kind of cache. */
   readonly queue: number;
   /** Milliseconds that a request waits for a slot at most. */
   readonly queueTimeout: number;
@@ -58,7 +62,8 @@ export interface ServiceLimits {
 /** What the service is made of. */
 export interface ChatParts {
   readonly id: string;
-  readonly decoder: Decoder;
+  /** The kinds of caches that there are, with the same room; the first is the standard. */
+  readonly caches: readonly ModelCache[];
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
   /** Sinks of each conversation: a number, or the whole system block. */
@@ -98,6 +103,8 @@ interface Prompt {
   /** Names its beginning among those that are shared: all of it but the last token, or the block. */
   readonly shared: { readonly whole: boolean; readonly key: string };
   readonly policy: Policy;
+  /** Where such caches are. */
+  readonly lane: CacheLane<Memory>;
   readonly sampler: Sampler;
 }
 
@@ -118,39 +125,34 @@ export class ChatService implements ChatModel {
   readonly id: string;
   readonly created = Math.floor(Date.now() / 1000);
   readonly #parts: ChatParts;
-  readonly #slots: SlotPool<Memory>;
-  readonly #scheduler: Scheduler;
-  readonly #beginnings: Beginnings;
+  readonly #lanes: CacheLanes<Memory>;
+  readonly #grammars: Grammars;
   #evicted = 0;
 
   constructor(parts: ChatParts) {
     this.id = parts.id;
     this.#parts = parts;
-    this.#slots = new SlotPool(parts.decoder, parts.limits);
-    this.#scheduler = new Scheduler(parts.decoder);
-    this.#beginnings = new Beginnings(parts.limits.sharedBytes);
+    this.#lanes = new CacheLanes(parts.caches, parts.limits);
+    const { vocabulary } = parts.caches[0]!.decoder;
+    this.#grammars = new Grammars(() =>
+      grammarVocabulary(parts.tokenizer, vocabulary)
+    );
   }
 
   /** Requests that have a slot, and requests in the queue. */
   get load(): { running: number; waiting: number } {
-    return { running: this.#slots.busy, waiting: this.#slots.waiting };
+    return this.#lanes.load;
   }
 
   state(): Promise<ModelState> {
-    const { bytes, swaps } = this.#slots;
-    const { asked, found } = this.#beginnings.counts;
-    return Promise.resolve({
-      ...this.load,
-      cacheBytes: { ...bytes, shared: this.#beginnings.bytes },
-      gpuBytes: this.#parts.decoder.gpuBytes,
-      totals: {
-        evicted: this.#evicted,
-        swappedOut: swaps.out,
-        swappedIn: swaps.in,
-        beginningsAsked: asked,
-        beginningsFound: found,
-      },
-    });
+    const { totals, ...state } = this.#lanes.state;
+    const evicted = this.#evicted;
+    return Promise.resolve({ ...state, totals: { ...totals, evicted } });
+  }
+
+  /** Ends the threads of formats' grammars. */
+  close(): void {
+    this.#grammars.close();
   }
 
   generate(
@@ -187,17 +189,20 @@ export class ChatService implements ChatModel {
     cancelled: AbortSignal,
   ): AsyncGenerator<GenerationEvent, void, void> {
     const prompt = await this.#readPrompt(request, cancelled);
+    await checkFormat(this.#grammars, request.format, cancelled);
+    const { scheduler, slots } = prompt.lane;
     const { owner, id: client } = request.client;
-    const lease = await this.#slots.acquire({
+    const lease = await slots.acquire({
       client,
       // What is kept less what is forgotten: all chats begin alike, and one that shares no more than
       // that with another must not take its slot.
       score: (memory) =>
-        2 * overlapOf(memory, prompt, owner).tokens - memory.log.tokens,
+        2 * this.#overlap(memory, prompt, owner).tokens - memory.log.tokens,
       signal: cancelled,
     });
     const deadline = new Deadline(this.#parts.limits.answerTimeout, cancelled);
     let turn: Turn | null = null;
+    let choice: Choice | null = null;
     let evicted = 0;
     let last: number | null = null;
     let failed = false;
@@ -217,12 +222,16 @@ export class ChatService implements ChatModel {
 
       if (beginning) yield* this.#share(turn, beginning, tokens.block);
       const rest = beginning ? tokens.rest : [...tokens.block, ...tokens.rest];
-      const { slot, sampler, signal } = turn;
-      let sample = yield* this.#prefill(
-        turn,
-        rest,
-        (options) =>
-          this.#scheduler.prefill(slot, rest, { ...options, sampler }),
+      const { slot, signal } = turn;
+      const { format } = request;
+      choice = await chooseWithin(this.#grammars, { ...turn, format }, signal);
+      const { sampler } = choice;
+      let sample = await choice.choose(
+        yield* this.#prefill(
+          turn,
+          rest,
+          (options) => scheduler.prefill(slot, rest, { ...options, sampler }),
+        ),
       );
       const answer = new Answer(request, {
         tokenizer: this.#parts.tokenizer,
@@ -236,7 +245,9 @@ export class ChatService implements ChatModel {
         const event = answer.event(this.#cache(turn));
         if (event) yield event;
         if (ended) break;
-        sample = await this.#scheduler.step(slot, last, { sampler, signal });
+        sample = await choice.choose(
+          await scheduler.step(slot, last, { sampler, signal }),
+        );
         signal.throwIfAborted();
       }
       yield {
@@ -255,6 +266,7 @@ export class ChatService implements ChatModel {
       throw error;
     } finally {
       deadline.clear();
+      choice?.release();
       if (turn) this.#evicted += this.#cache(turn).evicted - evicted;
       lease.release(turn && !failed ? this.#remember(turn, last) : null);
     }
@@ -265,15 +277,8 @@ export class ChatService implements ChatModel {
     request: GenerationRequest,
     signal: AbortSignal,
   ): Promise<Prompt> {
-    const { template, decoder } = this.#parts;
+    const { template } = this.#parts;
     const { choices = 1, messages, tools, prompt } = request;
-    if (choices > decoder.slots) {
-      throw new RequestError(
-        `The request is for ${choices} answers at once, and this server has ${decoder.slots} ` +
-          `slots: ask for fewer`,
-        "n",
-      );
-    }
     const pieces = readPieces(request, this.#parts, {
       addGenerationPrompt: true,
     });
@@ -281,6 +286,15 @@ export class ChatService implements ChatModel {
     const block =
       template.renderSystemBlock(messages, { rendered: text, tools }) ?? [];
     const { length } = canonicalText(block);
+    const policy = await this.#policy(request.policy ?? {}, block, signal);
+    const lane = this.#lanes.of(formatOf(policy));
+    if (choices > lane.decoder.slots) {
+      throw new RequestError(
+        `The request is for ${choices} answers at once, and this server has ` +
+          `${lane.decoder.slots} slots: ask for fewer`,
+        "n",
+      );
+    }
     const ids = prompt && "tokens" in prompt ? prompt.tokens : null;
     const whole = choices > 1;
     return {
@@ -292,12 +306,24 @@ export class ChatService implements ChatModel {
         whole,
         key: JSON.stringify(whole ? ids ?? [text] : text.slice(0, length)),
       },
-      policy: await this.#policy(request.policy ?? {}, block, signal),
+      policy,
+      lane,
       sampler: await this.#sampler(
         request,
         () => ids ?? this.#encode(pieces, signal),
       ),
     };
+  }
+
+  /** How far a conversation goes along with a prompt; never with another owner's. */
+  #overlap(memory: Memory, prompt: Prompt, owner: string): Overlap {
+    const { log, policy } = memory;
+    const other = memory.owner !== owner || !samePolicy(policy, prompt.policy);
+    // Tokens that were given need not be those of their text.
+    if (other || prompt.tokens) return NOTHING;
+    const { decoder } = prompt.lane;
+    const rewindable = decoder.rewindable(policy.rows, log.tokens);
+    return log.overlap(prompt.text, rewindable);
   }
 
   /** Brings the slot to where the prompt goes on. */
@@ -307,9 +333,10 @@ export class ChatService implements ChatModel {
     { slot, memory }: Lease<Memory>,
     signal: AbortSignal,
   ): Turn {
-    const { decoder, tokenizer, template } = this.#parts;
+    const { tokenizer, template } = this.#parts;
+    const { decoder } = prompt.lane;
     const turn = { ...prompt, owner, slot, signal };
-    const kept = memory ? overlapOf(memory, prompt, owner) : NOTHING;
+    const kept = memory ? this.#overlap(memory, prompt, owner) : NOTHING;
     if (!memory || kept.tokens === 0) {
       decoder.open(slot, prompt.policy.rows);
       const log = new ConversationLog(tokenizer, template.openers);
@@ -351,9 +378,9 @@ export class ChatService implements ChatModel {
   /** The copy of a new conversation's system block, or the claim to compute it; `null` if neither. */
   async #findBeginning(turn: Turn, tokens: number): Promise<Beginning | null> {
     if (tokens === 0) return null;
-    const { owner, policy, shared, signal } = turn;
+    const { owner, policy, lane, shared, signal } = turn;
     const of = { owner, policy, text: shared.key };
-    return await this.#beginnings.find(of, signal);
+    return await lane.beginnings.find(of, signal);
   }
 
   /** Puts a shared beginning into the slot, computing it if nobody has. */
@@ -362,7 +389,7 @@ export class ChatService implements ChatModel {
     beginning: Beginning,
     tokens: readonly number[],
   ): AsyncGenerator<GenerationEvent, void, void> {
-    const { decoder } = this.#parts;
+    const { decoder, scheduler } = turn.lane;
     if ("snapshot" in beginning) {
       return await decoder.restore(turn.slot, beginning.snapshot);
     }
@@ -370,7 +397,7 @@ export class ChatService implements ChatModel {
       yield* this.#prefill(
         turn,
         tokens,
-        (options) => this.#scheduler.prefill(turn.slot, tokens, options),
+        (options) => scheduler.prefill(turn.slot, tokens, options),
       );
       beginning.claim.give(decoder.save(turn.slot));
     } finally {
@@ -407,7 +434,7 @@ export class ChatService implements ChatModel {
   /** Which of the slot's next tokens begin messages, if its window is to begin at one. */
   #startsAmong(turn: Turn, tokens: readonly number[]): number[] {
     const boundaries = boundariesOf(turn);
-    const seen = this.#parts.decoder.seen(turn.slot);
+    const seen = turn.lane.decoder.seen(turn.slot);
     return boundaries.slice(
       firstFrom(boundaries, seen),
       firstFrom(boundaries, seen + tokens.length),
@@ -416,8 +443,8 @@ export class ChatService implements ChatModel {
 
   /** What is kept of the conversation: nothing if its cache lacks more of the log than the last token. */
   #remember(turn: Turn, last: number | null): Memory | null {
-    const { log, policy, slot, owner } = turn;
-    const missing = log.tokens - this.#parts.decoder.seen(slot);
+    const { log, policy, lane, slot, owner } = turn;
+    const missing = log.tokens - lane.decoder.seen(slot);
     if (missing === 0) return { owner, log, policy, pending: [] };
     return missing === 1 && last !== null
       ? { owner, log, policy, pending: [last] }
@@ -428,7 +455,7 @@ export class ChatService implements ChatModel {
     request: GenerationRequest,
     prompt: () => readonly number[] | Promise<readonly number[]>,
   ): Promise<Sampler> {
-    const { decoder } = this.#parts;
+    const { decoder } = this.#lanes.standard;
     let sampler: Sampler;
     try {
       const options = { ...request.sampling, topLogprobs: request.topLogprobs };
@@ -449,12 +476,12 @@ export class ChatService implements ChatModel {
     block: readonly Piece[],
     signal: AbortSignal,
   ): Promise<Policy> {
-    const { sinks, window, policies, decoder } = this.#parts;
-    const { room } = decoder;
-    const offer = (sinks: number) => ({ ...policies, sinks, window, room });
+    const { sinks, window, policies } = this.#parts;
+    const { formats, standard: { decoder: { room } } } = this.#lanes;
+    const offered = { ...policies, window, formats, room };
     const choose = (sinks: number) => {
       try {
-        return choosePolicy(request, offer(sinks));
+        return choosePolicy(request, { ...offered, sinks });
       } catch (error) {
         if (!(error instanceof PolicyError)) throw error;
         throw new RequestError(error.message, `everstream.${error.field}`);
@@ -462,7 +489,7 @@ export class ChatService implements ChatModel {
     };
     const chosen = choose(sinks === "system" ? 0 : sinks);
     const pinned = sinks === "system" && request.sinks === undefined &&
-      chosen.name === "sink-window";
+      hasSinks(chosen.name);
     if (!pinned) return chosen;
     const { length } = await this.#encode(block, signal);
     if (length > room.sinks) {
@@ -484,41 +511,8 @@ export class ChatService implements ChatModel {
   }
 
   #cache(turn: Turn): CacheUsage {
-    const { slot, log, policy: { name, rows, evict } } = turn;
-    const { decoder } = this.#parts;
-    const seen = decoder.seen(slot);
-    const { sinks } = rows;
-    const boundaries = boundariesOf(turn);
-    const position = rows.horizon(seen, boundaries);
-    const messages = visibleMessages(log.starts, { seen, sinks, position });
-    return {
-      policy: name,
-      evict,
-      held: rows.held(seen, boundaries),
-      seen,
-      evicted: rows.evicted(seen, boundaries),
-      capacity: rows.capacity,
-      sinks,
-      horizon: { position, messages },
-      bytes: decoder.slotBytes,
-      fullBytes: seen * decoder.tokenBytes,
-    };
+    return cacheUsage(turn, this.#lanes.standard.decoder.tokenBytes);
   }
-}
-
-/** Positions at which a conversation's windows begin if they can; none where tokens leave one by one. */
-function boundariesOf({ policy, log }: Turn): readonly number[] {
-  return policy.evict === "turn" ? log.starts : [];
-}
-
-/** How far a conversation goes along with a prompt; never with another owner's. */
-function overlapOf(memory: Memory, prompt: Prompt, owner: string): Overlap {
-  const other = memory.owner !== owner ||
-    !samePolicy(memory.policy, prompt.policy);
-  // Tokens that were given need not be those of their text.
-  if (other || prompt.tokens) return NOTHING;
-  const rewindable = memory.log.tokens <= memory.policy.rows.capacity;
-  return memory.log.overlap(prompt.text, rewindable);
 }
 
 /**
@@ -542,29 +536,4 @@ function pauses(signal: AbortSignal): () => Promise<void> {
     await eventLoop();
     signal.throwIfAborted();
   };
-}
-
-/** Aborts when time is up, or when the other signal does. */
-class Deadline {
-  readonly signal: AbortSignal;
-  readonly #timer: ReturnType<typeof setTimeout>;
-
-  constructor(milliseconds: number, other: AbortSignal) {
-    const controller = new AbortController();
-    this.signal = AbortSignal.any([controller.signal, other]);
-    const seconds = milliseconds / 1000;
-    this.#timer = setTimeout(() =>
-      controller.abort(
-        new UnavailableError(
-          "answer_timeout",
-          `The answer took ${seconds} s, as long as this server lets any: ask for fewer tokens, ` +
-            `or again when it is less busy`,
-          1,
-        ),
-      ), milliseconds);
-  }
-
-  clear(): void {
-    clearTimeout(this.#timer);
-  }
 }

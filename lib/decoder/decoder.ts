@@ -64,12 +64,22 @@ export interface Decoder {
    * @throws {RangeError} if the policy does not fit the slot; the slot is as it was.
    */
   open(slot: number, policy: SinkWindow): void;
+  /** Ends the conversation in a slot, if there is one. */
+  close(slot: number): void;
   /** Tokens appended to a slot so far. */
   seen(slot: number): number;
+  /** Which layers of a slot keep fewer tokens than its policy's capacity, ascending; most decoders have none. */
+  lazyLayers(slot: number): readonly number[];
+  /**
+   * Whether a conversation that has seen so many tokens can be rewound: nothing of it has been
+   * overwritten.
+   */
+  rewindable(policy: SinkWindow, seen: number): boolean;
   /**
    * Forgets all but the first `count` tokens of a slot.
    *
-   * @throws {RangeError} if some of the first `count` tokens' window has been overwritten.
+   * @throws {RangeError} if there are not as many, or there are more and the slot is not
+   * {@linkcode Decoder.rewindable}.
    */
   rewind(slot: number, count: number): void;
   /** Most tokens that a slot's next chunk may have. */

@@ -103,8 +103,23 @@ export class GpuDecoder implements Decoder {
     this.#leaveStage(slot);
   }
 
+  close(slot: number): void {
+    this.#book.clear(slot);
+    this.#histories[slot] = null;
+    this.#broken.delete(slot);
+    this.#leaveStage(slot);
+  }
+
   seen(slot: number): number {
     return this.#book.at(slot)?.seen ?? 0;
+  }
+
+  lazyLayers(): readonly number[] {
+    return [];
+  }
+
+  rewindable(policy: SinkWindow, seen: number): boolean {
+    return this.#book.rewindable(policy, seen);
   }
 
   rewind(slot: number, count: number): void {

@@ -27,6 +27,7 @@ import type {
   Snapshot,
 } from "./decoder.ts";
 import type { EmbeddingTable } from "./embedding_table.ts";
+import { checkFinite } from "./check_finite.ts";
 import { RunInputs } from "./run_inputs.ts";
 import { SlotBook } from "./slot_book.ts";
 import { sampleByRun } from "./sample_by_run.ts";
@@ -36,6 +37,13 @@ import { slotRanges } from "./slot_ranges.ts";
 interface Batch {
   readonly range: SlotRange;
   readonly chunks: readonly (DecodeChunk | null)[];
+}
+
+/** A graph on an engine whose caches are in host memory: decoders of any size run on it. */
+export interface HostModel {
+  readonly plan: DecoderPlan<GroupedQueryAttention>;
+  readonly session: EngineSession;
+  readonly embeddings: EmbeddingTable;
 }
 
 /** What a run gave to one chunk. */
@@ -72,11 +80,7 @@ export class HostDecoder implements Decoder {
 
   /** Claims the caches of all slots. */
   constructor(
-    model: {
-      plan: DecoderPlan<GroupedQueryAttention>;
-      session: EngineSession;
-      embeddings: EmbeddingTable;
-    },
+    model: HostModel,
     options: { layout: SlotLayout; slots: number; chunk: number },
   ) {
     const { session, embeddings } = model;
@@ -101,6 +105,7 @@ export class HostDecoder implements Decoder {
     this.#book = new SlotBook({
       slots: options.slots,
       room: this.room,
+      tailRows,
       limit: ({ policy, seen }) =>
         Math.min(this.chunk, policy.chunkLimit(seen)),
     });
@@ -123,8 +128,20 @@ export class HostDecoder implements Decoder {
     this.#book.put(slot, nothingHeld(policy));
   }
 
+  close(slot: number): void {
+    this.#book.clear(slot);
+  }
+
   seen(slot: number): number {
     return this.#book.at(slot)?.seen ?? 0;
+  }
+
+  lazyLayers(): readonly number[] {
+    return [];
+  }
+
+  rewindable(policy: SinkWindow, seen: number): boolean {
+    return this.#book.rewindable(policy, seen);
   }
 
   rewind(slot: number, count: number): void {
@@ -201,12 +218,7 @@ export class HostDecoder implements Decoder {
       for (const name of this.#rowNames) {
         const size = outputs[name]!.length / range.count;
         const part = outputs[name]!.subarray(i * size, (i + 1) * size);
-        // A hidden row still counts, with weight 0, and 0 · NaN is NaN: none may ever enter a cache.
-        if (!allFinite(part)) {
-          throw new Error(
-            `The engine gave "${name}" of slot ${chunk.slot} that are no numbers`,
-          );
-        }
+        checkFinite(`"${name}" of slot ${chunk.slot}`, part);
         rows[name] = part;
       }
       const end = logit + chunk.logits * this.vocabulary;
@@ -275,10 +287,4 @@ function batches(chunks: readonly DecodeChunk[]): Batch[] {
 /** Rows of the ring that are in use, from its beginning. */
 function ringRows(policy: SinkWindow, seen: number): number {
   return Math.max(0, Math.min(policy.window, seen - policy.sinks));
-}
-
-function allFinite(values: Float32Array): boolean {
-  let sum = 0; // f64: finite f32 values cannot make it overflow
-  for (let i = 0; i < values.length; i++) sum += values[i]!;
-  return Number.isFinite(sum);
 }

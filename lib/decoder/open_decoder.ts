@@ -5,9 +5,11 @@ import {
   layerCaches,
   slotLayout,
 } from "../cache/layout.ts";
+import type { CacheFormat } from "../cache/cache_format.ts";
 import type { GpuPreference } from "../engine/adapter.ts";
 import type { Engine, EngineName, EngineSession } from "../engine/engine.ts";
 import { Gpu } from "../engine/gpu.ts";
+import { gpuWithHostCaches } from "../engine/gpu_host.ts";
 import { chooseRows, type GpuRowsChoice } from "../engine/gpu_element.ts";
 import { type GpuGraph, GpuSession } from "../engine/gpu_session.ts";
 import { NATIVE } from "../engine/native.ts";
@@ -17,6 +19,7 @@ import {
   GroupedQueryAttention,
   type RingShape,
 } from "../graph/attention/grouped_query.ts";
+import { rowFormats } from "../graph/attention/row_formats.ts";
 import {
   type DecoderGraph,
   type DecoderPlan,
@@ -30,7 +33,12 @@ import { EmbeddingTable } from "./embedding_table.ts";
 import { fittingSlots } from "./fitting_slots.ts";
 import { type GpuSize, slotsIn } from "./gpu/gpu_size.ts";
 import { GpuDecoder } from "./gpu_decoder.ts";
-import { HostDecoder } from "./host_decoder.ts";
+import {
+  LayeredDecoder,
+  type LayeredRoom,
+  LayeredSizes,
+} from "./layered_decoder.ts";
+import { HostDecoder, type HostModel } from "./host_decoder.ts";
 
 /** A model's file, and where its graphs are kept. */
 export interface ModelSource {
@@ -49,6 +57,10 @@ export interface DecoderRoom {
   readonly window: number;
   /** How many slots, or the bytes that decide it. */
   readonly slots: number | { readonly memory: number };
+  /** How caches are kept; by default in the engine's own precision. */
+  readonly format?: CacheFormat;
+  /** Layers that are lazy, if the format is layered; by default half of them. */
+  readonly lazyLayers?: number;
 }
 
 /** How engines are set up. */
@@ -64,13 +76,6 @@ export interface GpuSetup extends Pick<EngineOptions, "gpu" | "gpuRows"> {
   readonly openGpu?: typeof Gpu.open;
   /** Replaced in tests. */
   readonly openSession?: (gpu: Gpu, graph: DecoderGraph) => Promise<GpuGraph>;
-}
-
-/** A graph on an engine whose caches are in host memory: decoders of any size run on it. */
-export interface HostModel {
-  readonly plan: DecoderPlan<GroupedQueryAttention>;
-  readonly session: EngineSession;
-  readonly embeddings: EmbeddingTable;
 }
 
 /** Tokens of a prompt that one run on a GPU takes. */
@@ -89,9 +94,17 @@ export async function openDecoder(
   room: DecoderRoom,
   options: EngineOptions,
 ): Promise<Decoder> {
-  return engine === "webgpu"
-    ? await openGpuDecoder(source, room, options)
-    : await openHostDecoder(hostEngine(engine), source, room, options);
+  if (engine !== "webgpu") {
+    return await openHostDecoder(hostEngine(engine), source, room, options);
+  }
+  const { kvBits = null, layered = false } = room.format ?? {};
+  if (layered || kvBits === 8 || kvBits === 4) {
+    const gpu = gpuWithHostCaches(options.gpu);
+    return await openHostDecoder(gpu, source, room, options);
+  }
+  // 32 stands for the precision that the GPU computes in, as the operator chose it.
+  const gpuRows = kvBits === 16 ? "f16" : options.gpuRows;
+  return await openGpuDecoder(source, room, { ...options, gpuRows });
 }
 
 /** The engine whose caches are in host memory, by name. */
@@ -121,11 +134,24 @@ export async function openHostModel(
 async function openHostDecoder(
   engine: Engine,
   source: ModelSource,
-  { sinks, window, slots }: DecoderRoom,
+  { sinks, window, slots, ...room }: DecoderRoom,
   { threads }: EngineOptions,
 ): Promise<Decoder> {
   const blocks = blockCount(window);
-  const model = await openHostModel(engine, source, { blocks, threads });
+  const { kvBits = 32, layered = false } = room.format ?? {};
+  const formats = rowFormats(kvBits);
+  const rings = { blocks, formats, layered, threads };
+  const model = await openHostModel(engine, source, rings);
+  if (layered) {
+    const { layers } = model.plan.shape;
+    const { lazyLayers = Math.floor(layers / 2) } = room;
+    const { chunk } = engine;
+    const of = { sinks, window, lazyLayers, chunk };
+    const count = typeof slots === "number"
+      ? slots
+      : slotsBesideStage(slots.memory, model, of);
+    return new LayeredDecoder(model, { ...of, slots: count });
+  }
   const { tailRows } = model.plan.attention;
   const layout = slotLayout(sinks, window, { tailRows });
   return new HostDecoder(model, {
@@ -184,4 +210,21 @@ export async function openGpuDecoder(
     embeddings,
   };
   return await GpuDecoder.open(open, model, { ...size, slots: count });
+}
+
+/**
+ * Slots that fit a memory together with the stage.
+ *
+ * @throws {RangeError} if not even one does
+ */
+function slotsBesideStage(
+  memory: number,
+  model: HostModel,
+  room: Omit<LayeredRoom, "slots">,
+): number {
+  const { slotBytes, stageBytes } = new LayeredSizes(model, {
+    ...room,
+    slots: 1,
+  });
+  return fittingSlots(memory - stageBytes, slotBytes, room);
 }

@@ -114,10 +114,25 @@ export class RecomputingDecoder implements Decoder {
     this.#conversations.set(slot, { last: NOTHING, inside: NOTHING });
   }
 
+  close(slot: number): void {
+    if (this.#conversations.delete(slot)) this.#book.clear(slot);
+    this.#decoder.close(slot);
+  }
+
   seen(slot: number): number {
     return this.#conversations.has(slot)
       ? this.#book.opened(slot).seen
       : this.#decoder.seen(slot);
+  }
+
+  lazyLayers(slot: number): readonly number[] {
+    return this.#decoder.lazyLayers(slot);
+  }
+
+  rewindable(policy: SinkWindow, seen: number): boolean {
+    return policy instanceof RecomputedWindow
+      ? this.#book.rewindable(policy, seen)
+      : this.#decoder.rewindable(policy, seen);
   }
 
   rewind(slot: number, count: number): void {
@@ -274,9 +289,16 @@ export class RecomputingDecoder implements Decoder {
         this.#decoder.seen(slot) === inside.tokens.length
       ? commonLength(inside.tokens, tokens)
       : 0;
+    const { policy } = this.#book.opened(slot);
     let at = Math.min(there, tokens.length - Math.max(1, logits));
-    if (there === 0) this.#clear(slot, this.#book.opened(slot).policy);
-    else if (at < inside.tokens.length) this.#decoder.rewind(slot, at);
+    const more = inside.tokens.length > at;
+    if (
+      more && !this.#decoder.rewindable(rowsOf(policy), inside.tokens.length)
+    ) {
+      at = 0;
+    }
+    if (at === 0) this.#clear(slot, policy);
+    else if (more) this.#decoder.rewind(slot, at);
     this.#holds(slot, { from, tokens: tokens.slice(0, at) });
     for (;;) {
       const limit = this.#decoder.limit(slot);
@@ -300,9 +322,14 @@ export class RecomputingDecoder implements Decoder {
   }
 
   /** Begins the decoder's slot anew. */
-  #clear(slot: number, { window }: SinkWindow): void {
-    this.#decoder.open(slot, new SinkWindow(0, window));
+  #clear(slot: number, policy: SinkWindow): void {
+    this.#decoder.open(slot, rowsOf(policy));
   }
+}
+
+/** What the decoder's slot keeps of a window. */
+function rowsOf({ window }: SinkWindow): SinkWindow {
+  return new SinkWindow(0, window);
 }
 
 /**

@@ -1,16 +1,17 @@
 /**
  * The inputs of a run, but for the caches: what tokens and positions come to as embeddings, angles
- * and a mask.
+ * and masks.
  *
  * @module
  */
 import { type SlotLayout, windowRows } from "../cache/layout.ts";
 import type { Held } from "../cache/held.ts";
-import { HIDDEN } from "../cache/sink_window.ts";
+import { HIDDEN, type SinkWindow } from "../cache/sink_window.ts";
 import type { EngineSession, EngineTensor } from "../engine/engine.ts";
 import {
   CONTEXT,
   type GroupedQueryAttention,
+  layerInput,
 } from "../graph/attention/grouped_query.ts";
 import type { DecoderPlan } from "../graph/convert.ts";
 import { AngleTable } from "./angle_table.ts";
@@ -21,6 +22,16 @@ export interface Lane extends Held {
   readonly tokens: readonly number[];
   /** Of how many of its last tokens logits are wanted. */
   readonly logits: number;
+}
+
+/** What some layers keep of the conversation that a run is of. */
+export interface LayerRows {
+  readonly layers: readonly number[];
+  readonly policy: SinkWindow;
+  /** The stored rows that the run sees. */
+  readonly layout: SlotLayout;
+  /** Whether the weight on the row of a position is counted as near. */
+  isNear(position: number): boolean;
 }
 
 /** Builds inputs for one graph. */
@@ -44,7 +55,7 @@ export class RunInputs {
   }
 
   /**
-   * The inputs of a batch.
+   * The inputs of a batch whose layers all keep the same tokens.
    *
    * @param lanes one for each slot of the batch, all with as many tokens; `null` for a slot that idles
    * @param layout the stored rows that the run sees
@@ -56,17 +67,9 @@ export class RunInputs {
   ): Record<string, EngineTensor> {
     const batch = lanes.length;
     const chunk = lanes.find((lane) => lane !== null)!.tokens.length;
-    const all = batch * chunk;
-    const { hidden } = this.#embeddings;
-    const { sinkRows, tailRows } = layout;
-    const stored = sinkRows + tailRows + windowRows(layout);
-    const columns = stored + chunk;
-
-    const embeddings = new Float32Array(all * hidden);
-    // The tokens' own positions first, then those at which they ask the sinks.
-    const positions = Array<number>(2 * all).fill(0);
-    const mask = new Float32Array(all * columns);
-    const wanted: number[] = [];
+    const columns = storedRows(layout) + chunk;
+    const mask = new Float32Array(batch * chunk * columns);
+    const asked = Array<number>(batch * chunk).fill(0);
     for (const [b, lane] of lanes.entries()) {
       const first = b * chunk;
       const rows = mask.subarray(first * columns, (first + chunk) * columns);
@@ -74,43 +77,160 @@ export class RunInputs {
         hideStored(rows, chunk, columns);
         continue;
       }
-      const { tokens, logits, policy, seen, boundaries } = lane;
-      const own = { seen, count: chunk, chunkColumns: chunk, boundaries };
-      policy.fillMask(rows, own, { sinkRows, windowRows: stored - sinkRows });
-      for (const [t, token] of tokens.entries()) {
-        const row = first + t;
-        this.#embeddings.write(
-          token,
-          embeddings.subarray(row * hidden, (row + 1) * hidden),
-        );
-        positions[row] = seen + t;
-        positions[all + row] = policy.sinkQueryPosition(
-          seen + t,
-          boundaries,
-        );
-        if (t >= chunk - logits) wanted.push(row);
+      fillMask(rows, lane, layout);
+      for (let t = 0; t < chunk; t++) asked[first + t] = sinkPosition(lane, t);
+    }
+    const [position, [sinkPositions], angles] = this.#positions(lanes, [asked]);
+    return {
+      ...this.#tokens(lanes),
+      ...angles,
+      [CONTEXT.position]: position,
+      [CONTEXT.sinkPosition]: sinkPositions!,
+      [CONTEXT.mask]: this.#floats(mask, [batch, 1, 1, chunk, columns]),
+      [CONTEXT.split]: this.#integers(this.#attention.split(layout, chunk)),
+    };
+  }
+
+  /**
+   * The inputs of one conversation's run, whose layers keep different tokens.
+   *
+   * @throws {RangeError} if there is no such token
+   */
+  buildLayered(
+    lane: Lane,
+    groups: readonly LayerRows[],
+  ): Record<string, EngineTensor> {
+    const chunk = lane.tokens.length;
+    const asked = groups.map(({ policy }) =>
+      lane.tokens.map((_, t) => sinkPosition({ ...lane, policy }, t))
+    );
+    const [position, sinkPositions, angles] = this.#positions([lane], asked);
+    const inputs: Record<string, EngineTensor> = {
+      ...this.#tokens([lane]),
+      ...angles,
+      [CONTEXT.position]: position,
+    };
+    for (const [g, { layers, policy, layout, isNear }] of groups.entries()) {
+      const columns = storedRows(layout) + chunk;
+      const mask = new Float32Array(chunk * columns);
+      fillMask(mask, { ...lane, policy }, layout);
+      const near = new Float32Array(columns);
+      fillNear(near, { ...lane, policy }, { layout, isNear });
+      const own = {
+        sinkPosition: sinkPositions[g]!,
+        mask: this.#floats(mask, [1, 1, 1, chunk, columns]),
+        near: this.#floats(near, [1, 1, 1, columns, 1]),
+        split: this.#integers(this.#attention.split(layout, chunk)),
+      };
+      for (const layer of layers) {
+        for (const [name, tensor] of Object.entries(own)) {
+          inputs[layerInput(name as keyof typeof own, layer)] = tensor;
+        }
+      }
+    }
+    return inputs;
+  }
+
+  /** What tokens come to, wherever they stand. */
+  #tokens(lanes: readonly (Lane | null)[]): Record<string, EngineTensor> {
+    const chunk = lanes.find((lane) => lane !== null)!.tokens.length;
+    const { hidden } = this.#embeddings;
+    const embeddings = new Float32Array(lanes.length * chunk * hidden);
+    const wanted: number[] = [];
+    for (const [b, lane] of lanes.entries()) {
+      if (lane === null) continue;
+      for (const [t, token] of lane.tokens.entries()) {
+        const row = b * chunk + t;
+        const at = row * hidden;
+        this.#embeddings.write(token, embeddings.subarray(at, at + hidden));
+        if (t >= chunk - lane.logits) wanted.push(row);
       }
     }
     if (wanted.length === 0) wanted.push(0); // a run always gives some
-
-    const { cos, sin } = this.#angles.rows(positions);
-    const angles = [2 * all, this.#angles.half];
-    const tensor = this.#session.tensor.bind(this.#session);
-    const integers = (values: readonly number[], dims = [values.length]) =>
-      tensor(BigInt64Array.from(values, BigInt), dims);
-    const count = (length: number, from: number) =>
-      Array.from({ length }, (_, i) => from + i);
     return {
-      embeddings: tensor(embeddings, [all, hidden]),
-      [CONTEXT.position]: integers(count(all, 0), [batch, chunk]),
-      [CONTEXT.sinkPosition]: integers(count(all, all), [batch, chunk]),
-      [CONTEXT.cos]: tensor(cos, angles),
-      [CONTEXT.sin]: tensor(sin, angles),
-      [CONTEXT.mask]: tensor(mask, [batch, 1, 1, chunk, columns]),
-      [CONTEXT.split]: integers(this.#attention.split(layout, chunk)),
-      [CONTEXT.heads]: integers([batch, chunk, ...this.#heads]),
-      logit_tokens: integers(wanted),
+      embeddings: this.#floats(embeddings, [lanes.length * chunk, hidden]),
+      [CONTEXT.heads]: this.#integers([lanes.length, chunk, ...this.#heads]),
+      logit_tokens: this.#integers(wanted),
     };
+  }
+
+  /** Angles of the tokens' own positions, then of those at which they ask the sinks, and which rows are whose. */
+  #positions(
+    lanes: readonly (Lane | null)[],
+    asked: readonly (readonly number[])[],
+  ): [
+    own: EngineTensor,
+    asked: EngineTensor[],
+    angles: Record<string, EngineTensor>,
+  ] {
+    const chunk = lanes.find((lane) => lane !== null)!.tokens.length;
+    const all = lanes.length * chunk;
+    const own = lanes.flatMap((lane) =>
+      Array.from({ length: chunk }, (_, t) => lane ? lane.seen + t : 0)
+    );
+    const { cos, sin } = this.#angles.rows([...own, ...asked.flat()]);
+    const dims = [(1 + asked.length) * all, this.#angles.half];
+    const rowsFrom = (first: number) =>
+      this.#integers(Array.from({ length: all }, (_, i) => first + i), [
+        lanes.length,
+        chunk,
+      ]);
+    return [
+      rowsFrom(0),
+      asked.map((_, i) => rowsFrom((1 + i) * all)),
+      {
+        [CONTEXT.cos]: this.#floats(cos, dims),
+        [CONTEXT.sin]: this.#floats(sin, dims),
+      },
+    ];
+  }
+
+  #integers(values: readonly number[], dims = [values.length]): EngineTensor {
+    return this.#session.tensor(BigInt64Array.from(values, BigInt), dims);
+  }
+
+  #floats(values: Float32Array, dims: readonly number[]): EngineTensor {
+    return this.#session.tensor(values, dims);
+  }
+}
+
+/** Position at which a lane's token `t` asks the sinks. */
+function sinkPosition({ policy, seen, boundaries }: Held, t: number): number {
+  return policy.sinkQueryPosition(seen + t, boundaries);
+}
+
+/** Stored rows that a run sees. */
+function storedRows(layout: SlotLayout): number {
+  return layout.sinkRows + layout.tailRows + windowRows(layout);
+}
+
+/** Fills in which rows a lane's tokens see, `[chunk, storedRows + chunk]`. */
+function fillMask(mask: Float32Array, lane: Lane, layout: SlotLayout): void {
+  const { seen, boundaries, tokens: { length } } = lane;
+  const chunk = { seen, count: length, chunkColumns: length, boundaries };
+  lane.policy.fillMask(mask, chunk, {
+    ...layout,
+    windowRows: windowRows(layout),
+  });
+}
+
+/** Fills in 1 for the columns of near positions, wherever they are kept. */
+function fillNear(
+  near: Float32Array,
+  { policy, seen, tokens }: Lane,
+  { layout, isNear }: Pick<LayerRows, "layout" | "isNear">,
+): void {
+  const { sinkRows, tailRows } = layout;
+  for (let q = Math.max(0, seen - policy.window); q < seen; q++) {
+    if (!isNear(q) || q < policy.sinks) continue;
+    if (tailRows > 0 && q >= seen - tailRows) near[sinkRows + q % tailRows] = 1;
+    near[sinkRows + tailRows + policy.place(q).index] = 1;
+  }
+  for (let q = 0; q < Math.min(seen, policy.sinks); q++) {
+    if (isNear(q)) near[q] = 1;
+  }
+  for (const t of tokens.keys()) {
+    if (isNear(seen + t)) near[storedRows(layout) + t] = 1;
   }
 }
 

@@ -8,6 +8,8 @@ export interface SlotBounds {
   readonly slots: number;
   /** Most sinks, and rows of the window. */
   readonly room: { readonly sinks: number; readonly window: number };
+  /** Rows for the latest tokens behind the sinks, beside the window's; none if nothing is said. */
+  readonly tailRows?: number;
   /** Most tokens of a conversation's next chunk. */
   limit(held: Held): number;
 }
@@ -31,6 +33,12 @@ export class SlotBook {
     this.at(slot);
     this.checkRoom(held.policy);
     this.#held[slot] = held;
+  }
+
+  /** Forgets the conversation in a slot. */
+  clear(slot: number): void {
+    this.at(slot);
+    this.#held[slot] = null;
   }
 
   /** The conversation in a slot, `null` if none was opened. */
@@ -63,19 +71,26 @@ export class SlotBook {
     this.#held[chunk.slot] = appended(this.before(chunk), chunk.tokens.length);
   }
 
+  /** Whether nothing of a conversation that has seen so many tokens has been overwritten. */
+  rewindable(policy: SinkWindow, seen: number): boolean {
+    return seen <= this.#unchanged(policy);
+  }
+
   /**
    * Forgets all but the first `count` tokens.
    *
-   * @throws {RangeError} if there are not as many, or some of their window has been overwritten.
+   * @throws {RangeError} if there are not as many, or some row has been overwritten.
    */
   rewind(slot: number, count: number): void {
     const held = this.at(slot);
-    const [seen, capacity] = held ? [held.seen, held.policy.capacity] : [0, 0];
+    const [seen, most] = held
+      ? [held.seen, this.#unchanged(held.policy)]
+      : [0, 0];
     const whole = Number.isInteger(count) && count >= 0 && count <= seen;
-    if (!held || !whole || (count < seen && seen > capacity)) {
+    if (!held || !whole || (count < seen && seen > most)) {
       throw new RangeError(
         `Cannot rewind slot ${slot} to ${count} tokens: it has seen ${seen} and ` +
-          `keeps all of them only up to ${capacity}`,
+          `keeps all of them only up to ${most}`,
       );
     }
     this.#held[slot] = rewound(held, count);
@@ -117,6 +132,12 @@ export class SlotBook {
         );
       }
     }
+  }
+
+  /** Tokens before the first that overwrites a row, of the window or of the tail. */
+  #unchanged({ sinks, window }: SinkWindow): number {
+    const { tailRows = 0 } = this.#bounds;
+    return sinks + (tailRows > 0 ? Math.min(window, tailRows) : window);
   }
 
   /** @throws {RangeError} if a policy needs more rows than a slot has. */

@@ -1,7 +1,7 @@
 /**
- * Where ONNX Runtime runs on the CPU, with caches in host memory. An engine says how it wants matrix
- * products lowered and opens sessions; everything above is the same for all of them. (A GPU keeps its
- * caches to itself: see `gpu.ts` and `gpu_session.ts`.)
+ * Where ONNX Runtime runs with caches in host memory. An engine says how it wants matrix products lowered
+ * and opens sessions; everything above is the same for all of them. (A GPU keeps caches of f32 and f16 to
+ * itself: see `gpu.ts` and `gpu_session.ts`.)
  *
  * @module
  */
@@ -44,7 +44,7 @@ export interface EngineSession {
 
 /** A way to run graphs. */
 export interface Engine {
-  readonly name: Exclude<EngineName, "webgpu">;
+  readonly name: EngineName;
   readonly linear: LinearLowering;
   /** Tokens of a prompt that one run should take. */
   readonly chunk: number;

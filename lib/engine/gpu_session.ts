@@ -45,20 +45,8 @@ export class GpuSession {
    * @throws {Error} if the graph cannot be read or run, or its weights do not fit
    */
   static async open(gpu: Gpu, graph: DecoderGraph): Promise<GpuSession> {
-    const ort = await import("onnxruntime-web/webgpu");
-    ort.env.wasm.numThreads = 1;
-    return await inTurn(async () => {
-      let session: InferenceSession | null = null;
-      try {
-        return await gpu.checked("open the model", async () => {
-          session = await gpu.during("weights", () => create(ort, gpu, graph));
-          return new GpuSession(gpu, ort, session);
-        });
-      } catch (error) {
-        await (session as InferenceSession | null)?.release();
-        throw error;
-      }
-    });
+    const { ort, session } = await openOnGpu(gpu, graph);
+    return new GpuSession(gpu, ort, session);
   }
 
   /**
@@ -136,10 +124,36 @@ export class GpuSession {
   }
 }
 
+/**
+ * Opens a graph on a device.
+ *
+ * @throws {GpuLostError} if the device is lost meanwhile
+ * @throws {Error} if the graph cannot be read or run, or its weights do not fit
+ */
+export async function openOnGpu(
+  gpu: Gpu,
+  graph: DecoderGraph,
+): Promise<{ ort: Ort; session: InferenceSession }> {
+  const ort = await import("onnxruntime-web/webgpu");
+  ort.env.wasm.numThreads = 1;
+  return await inTurn(async () => {
+    let session: InferenceSession | null = null;
+    try {
+      await gpu.checked("open the model", async () => {
+        session = await gpu.during("weights", () => create(ort, gpu, graph));
+      });
+      return { ort, session: session! };
+    } catch (error) {
+      await (session as InferenceSession | null)?.release();
+      throw error;
+    }
+  });
+}
+
 let turn: Promise<unknown> = Promise.resolve();
 
 /** Whatever the session, ONNX Runtime's module breaks if two things are under way in it (asyncify). */
-function inTurn<T>(work: () => Promise<T>): Promise<T> {
+export function inTurn<T>(work: () => Promise<T>): Promise<T> {
   const result = turn.then(work);
   turn = result.catch(() => {}); // an error is the caller's
   return result;

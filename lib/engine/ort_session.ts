@@ -24,26 +24,41 @@ export class OrtSession implements EngineSession {
   }
 
   tensor(data: TensorData, dims: readonly number[]): EngineTensor {
-    const { Tensor } = this.#ort;
-    if (data instanceof Float32Array) return new Tensor("float32", data, dims);
-    if (data instanceof BigInt64Array) return new Tensor("int64", data, dims);
-    if (data instanceof Int8Array) return new Tensor("int8", data, dims);
-    return new Tensor("int16", data, dims);
+    return hostTensor(this.#ort, data, dims);
   }
 
   async run(
     inputs: Readonly<Record<string, EngineTensor>>,
   ): Promise<Record<string, Float32Array>> {
-    const outputs = await this.#session.run(inputs as Record<string, Tensor>);
-    return Object.fromEntries(
-      Object.entries(outputs).map(([name, tensor]) => [
-        name,
-        tensor.data as Float32Array,
-      ]),
-    );
+    return await runOnHost(this.#session, inputs);
   }
 
   async release(): Promise<void> {
     await this.#session.release();
   }
+}
+
+/** Wraps host memory as a value. */
+export function hostTensor(
+  { Tensor }: Pick<OrtModule, "Tensor">,
+  data: TensorData,
+  dims: readonly number[],
+): EngineTensor {
+  if (data instanceof Float32Array) return new Tensor("float32", data, dims);
+  if (data instanceof BigInt64Array) return new Tensor("int64", data, dims);
+  if (data instanceof Int8Array) return new Tensor("int8", data, dims);
+  return new Tensor("int16", data, dims);
+}
+
+/** Runs a session whose values are all in host memory. */
+export async function runOnHost(
+  session: InferenceSession,
+  inputs: Readonly<Record<string, EngineTensor>>,
+): Promise<Record<string, Float32Array>> {
+  const outputs = await session.run(inputs as Record<string, Tensor>);
+  return Object.fromEntries(
+    Object.entries(outputs).map((
+      [name, tensor],
+    ) => [name, tensor.data as Float32Array]),
+  );
 }

@@ -19,6 +19,7 @@ import {
   toDelivery,
   toOptions,
 } from "./parameters.ts";
+import { responseFormatSchema, toAnswerFormat } from "./response_format.ts";
 import { toolsSchema, toTool } from "./tools.ts";
 
 /** A checked request. */
@@ -38,6 +39,7 @@ const obeyed = {
   top_logprobs: integer(0, "an integer from 0 to 20", 20),
   tools: toolsSchema.nullish(),
   parallel_tool_calls: boolean,
+  response_format: responseFormatSchema.nullish(),
 };
 
 /** Parameters that change nothing about an answer of this server. */
@@ -58,10 +60,6 @@ const unsupported = {
   ),
   functions: only([], "left out: this server calls no functions"),
   function_call: only([], "left out: this server calls no functions"),
-  response_format: only(
-    [{ type: "text" }],
-    'left out or {"type":"text"}: this server forces no format',
-  ),
   modalities: only(
     [["text"]],
     'left out or ["text"]: this server writes nothing else',
@@ -93,6 +91,15 @@ const schema = z.strictObject(
     }
     if (body.top_logprobs != null && body.logprobs !== true) {
       refuse("top_logprobs", "left out unless 'logprobs' is true");
+    }
+    const format = body.response_format?.type ?? "text";
+    if (
+      body.tools?.length && body.tool_choice !== "none" && format !== "text"
+    ) {
+      refuse(
+        "tools",
+        `left out with 'response_format' ${format}: it leaves no room for calls`,
+      );
     }
     const { max_tokens: most, max_completion_tokens: mostCompletion } = body;
     if (most != null && mostCompletion != null && most !== mostCompletion) {
@@ -131,5 +138,6 @@ function toGeneration(wire: WireRequest): Generation {
     stop: single ? [...options.stop, TOOL_CALL_END] : options.stop,
     maxTokens: wire.max_completion_tokens ?? wire.max_tokens ?? undefined,
     topLogprobs: wire.logprobs ? wire.top_logprobs ?? 0 : undefined,
+    format: toAnswerFormat(wire.response_format),
   };
 }

@@ -69,7 +69,13 @@ export interface WireUsage {
 }
 
 /** The state of a conversation's cache, in the spelling of OpenAI's fields. */
-export type WireCache = Omit<CacheUsage, "fullBytes"> & { full_bytes: number };
+export type WireCache =
+  & Omit<CacheUsage, "kvBits" | "lazyLayers" | "fullBytes">
+  & {
+    kv_bits: CacheUsage["kvBits"];
+    lazy_layers: CacheUsage["lazyLayers"];
+    full_bytes: number;
+  };
 
 /** The counts of an answer in OpenAI's words. */
 export function wireUsage(usage: Usage): WireUsage {
@@ -86,16 +92,18 @@ export function wireUsage(usage: Usage): WireUsage {
 function wireCache(cache: CacheUsage): WireCache {
   const { policy, evict, held, seen, evicted, capacity, sinks, horizon } =
     cache;
-  const { bytes, fullBytes } = cache;
+  const { kvBits, lazyLayers, bytes, fullBytes } = cache;
   return {
     policy,
     evict,
+    kv_bits: kvBits,
     held,
     seen,
     evicted,
     capacity,
     sinks,
     horizon,
+    lazy_layers: lazyLayers,
     bytes,
     full_bytes: fullBytes,
   };

@@ -1,6 +1,7 @@
 /** The parameters that several of OpenAI's endpoints share, and what they are for the model. @module */
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
+import { KV_BITS } from "../cache/cache_format.ts";
 import {
   EVICTIONS,
   POLICY_NAMES,
@@ -83,6 +84,7 @@ export const generationParameters = {
     sinks: integer(0, "an integer of 0 or more"),
     window: integer(1, "a positive integer"),
     evict: z.enum(EVICTIONS, `one of ${EVICTIONS.join(", ")}`).nullish(),
+    kv_bits: z.literal(KV_BITS, `one of ${KV_BITS.join(", ")}`).nullish(),
   }, 'an object, as {"policy": "sink-window", "sinks": 4, "window": 1020}')
     .nullish(),
 };
@@ -132,6 +134,7 @@ function toPolicy(
     sinks: wire.sinks ?? undefined,
     window: wire.window ?? undefined,
     evict: wire.evict ?? undefined,
+    kvBits: wire.kv_bits ?? undefined,
   };
 }
 

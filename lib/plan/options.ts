@@ -29,8 +29,10 @@ of them fit. It reads no more than the header of a GGUF file, or a config.json:
   --tokens N      length of a conversation (default: ${DEFAULT_TOKENS})
   --streams K     conversations side by side (default: 1)
   --policy LIST   which policies, of ${POLICY_NAMES.join(",")} (default: all)
-  --sinks S       first tokens that sink-window keeps (default: EVERSTREAM_SINKS)
+  --sinks S       first tokens that sink-window and simplayer keep (default: EVERSTREAM_SINKS)
   --window W      latest tokens that all but full keep (default: EVERSTREAM_WINDOW)
+  --lazy L        layers that simplayer makes lazy, or auto, half of them (default:
+                  EVERSTREAM_LAZY_LAYERS)
   --memory SIZE   memory to fill, as 384MiB (default: EVERSTREAM_MEMORY)
   --json          print JSON
   --help          print this
@@ -39,7 +41,7 @@ of them fit. It reads no more than the header of a GGUF file, or a config.json:
 /** What a configuration says where the command line does not. */
 export type PlanDefaults = Pick<
   Config,
-  "model" | "sinks" | "systemSinks" | "window" | "memory"
+  "model" | "sinks" | "systemSinks" | "window" | "lazyLayers" | "memory"
 >;
 
 /**
@@ -62,6 +64,7 @@ export function parsePlanOptions(
       policy: { type: "string", default: POLICY_NAMES.join(",") },
       sinks: { type: "string", default: String(roomForSinks(defaults)) },
       window: { type: "string", default: String(defaults.window) },
+      lazy: { type: "string", default: String(defaults.lazyLayers) },
       memory: { type: "string", default: String(defaults.memory) },
       json: { type: "boolean", default: false },
     },
@@ -83,6 +86,9 @@ export function parsePlanOptions(
     streams: whole("--streams", values.streams, 1),
     sinks: whole("--sinks", values.sinks, 0),
     window: whole("--window", values.window, 1),
+    lazyLayers: values.lazy === "auto"
+      ? "auto"
+      : whole("--lazy", values.lazy, 0),
     memory: memory(values.memory),
   };
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { KvBits } from "../cache/cache_format.ts";
 import type { EngineName } from "../engine/engine.ts";
 import type { CacheShape } from "../graph/decoder_shape.ts";
 import {
@@ -32,6 +33,8 @@ export interface PlanChoice {
 export interface CachePlan {
   readonly policy: string;
   readonly precision: string;
+  /** Bits of a row's elements, as a request asks for them. */
+  readonly kvBits: KvBits;
   readonly engines: readonly EngineName[];
   /** Most tokens that a layer keeps. */
   readonly capacity: number;
@@ -61,7 +64,8 @@ export interface Plan {
 /**
  * Plans each policy with each precision.
  *
- * @throws {RangeError} if the numbers come to more bytes than can be counted
+ * @throws {RangeError} if the numbers come to more bytes than can be counted, or more layers are to
+ * be lazy than there are
  *
  * @example
  * ```ts
@@ -98,10 +102,11 @@ export function planCaches(
   for (const policy of policies) {
     const groups = policy.keeps(request, shape.layers);
     for (const precision of possible) {
-      const { name, engines } = precision;
+      const { name, kvBits, engines } = precision;
       caches.push({
         policy: policy.name,
         precision: name,
+        kvBits,
         engines,
         capacity: Math.max(...groups.map((g) => g.sinks + g.window)),
         ...bytesOf(shape, { precision, groups, request }),

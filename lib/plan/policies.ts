@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { lazyWindow } from "../cache/lazy_layers.ts";
+import { lazyLayerCount, type LazyLayers } from "../cache/lazy_share.ts";
 import { POLICY_NAMES, type PolicyName } from "../cache/policy.ts";
 
 /** Tokens that a cache has room for: sinks, and a window. */
@@ -21,12 +23,18 @@ export interface LayerGroup extends Room {
 export interface Conversation extends Room {
   /** Its length. */
   readonly tokens: number;
+  /** How many layers `simplayer` makes lazy; default `auto`. */
+  readonly lazyLayers?: LazyLayers;
 }
 
 /** A policy, as far as memory is concerned. */
 export interface PlannedPolicy {
   readonly name: string;
-  /** What a model of so many layers has room for, from the conversation's first token on. */
+  /**
+   * What a model of so many layers has room for, from the conversation's first token on.
+   *
+   * @throws {RangeError} if there are fewer layers than are to be lazy
+   */
   keeps(conversation: Conversation, layers: number): readonly LayerGroup[];
 }
 
@@ -37,6 +45,14 @@ const KEEPS: Readonly<Record<PolicyName, PlannedPolicy["keeps"]>> = {
   "sink-window": ({ sinks, window }, layers) => [{ layers, sinks, window }],
   // What it recomputes, it recomputes in the rows of a window.
   "window-recompute": ({ window }, layers) => [{ layers, sinks: 0, window }],
+  simplayer: ({ sinks, window, lazyLayers = "auto" }, layers) => {
+    const lazy = lazyLayerCount(lazyLayers, layers);
+    const groups = [
+      { layers: lazy, sinks, window: lazyWindow(window) },
+      { layers: layers - lazy, sinks, window },
+    ];
+    return groups.filter(({ layers }) => layers > 0);
+  },
 };
 
 /** Every policy there is. */

@@ -15,7 +15,8 @@ import type { EngineName } from "../engine/engine.ts";
 import { FusedGroupedQueryAttention } from "../graph/attention/fused_grouped_query.ts";
 import { GroupedQueryAttention } from "../graph/attention/grouped_query.ts";
 import type { AttentionShape } from "../graph/decoder_shape.ts";
-import { type KvBits, rowFormats } from "../graph/attention/row_formats.ts";
+import type { KvBits } from "../cache/cache_format.ts";
+import { rowFormats } from "../graph/attention/row_formats.ts";
 import type { Element } from "../../kernels/element.ts";
 import type { LayerGroup } from "./policies.ts";
 
@@ -23,6 +24,8 @@ import type { LayerGroup } from "./policies.ts";
 export interface Precision {
   /** What a row's elements are. */
   readonly name: string;
+  /** Bits of each. */
+  readonly kvBits: KvBits;
   readonly engines: readonly EngineName[];
   /**
    * Bytes of some layers of one conversation's cache, of `slots` side by side.
@@ -40,6 +43,7 @@ export function hostRows(
   const formats = rowFormats(bits);
   return {
     name: formats.name,
+    kvBits: bits,
     engines,
     groupBytes(shape, { layers, sinks, window }) {
       const blocks = blockCount(window);
@@ -58,6 +62,7 @@ export function gpuRows(element: Element): Precision {
   const floats = element === "f16" ? "float16" : "float32";
   return {
     name: element,
+    kvBits: element === "f16" ? 16 : 32,
     engines: ["webgpu"],
     groupBytes(shape, { layers, sinks, window }, slots) {
       const tensors = new FusedGroupedQueryAttention(shape, floats).tensors();
@@ -73,8 +78,8 @@ export function gpuRows(element: Element): Precision {
 export const PRECISIONS: readonly Precision[] = [
   hostRows(32, ["native", "wasm"]),
   hostRows(16, ["native", "wasm"]),
-  hostRows(8, ["native", "wasm", "webgpu"]),
-  hostRows(4, ["native", "wasm", "webgpu"]),
+  hostRows(8, ["native", "wasm"]),
+  hostRows(4, ["native", "wasm"]),
   gpuRows("f32"),
   gpuRows("f16"),
 ];

@@ -1,5 +1,6 @@
 /** Plans as text, for people. @module */
 import { formatTable } from "../program/table.ts";
+import { lazyLayerCount } from "../cache/lazy_share.ts";
 import { formatBytes } from "../byte_size.ts";
 import type { NamedPlan } from "./wire.ts";
 
@@ -7,10 +8,12 @@ import type { NamedPlan } from "./wire.ts";
 export function formatPlan(plan: NamedPlan): string {
   const { model, shape, request, caches, leftOut } = plan;
   const { tokens, streams, sinks, window, memory } = request;
+  const lazy = lazyLayerCount(request.lazyLayers ?? "auto", shape.layers);
   const table = formatTable({
     columns: [
       "policy",
       "rows",
+      "kv_bits",
       "engines",
       "keeps",
       "a token",
@@ -21,6 +24,7 @@ export function formatPlan(plan: NamedPlan): string {
     rows: caches.map((cache) => [
       cache.policy,
       cache.precision,
+      String(cache.kvBits),
       cache.engines.join(", "),
       count(cache.capacity),
       formatBytes(cache.bytesPerToken),
@@ -33,7 +37,7 @@ export function formatPlan(plan: NamedPlan): string {
     `${model}: ${shape.layers} layers, keys and values of ${shape.kvHeads} heads ` +
     `(${shape.heads} ask) of ${shape.headDim} values`,
     `conversations of ${count(tokens)} tokens; ${count(sinks)} sinks, ` +
-    `a window of ${count(window)}`,
+    `a window of ${count(window)}, ${lazy} lazy layers`,
     "",
     table,
     ...leftOut.map(({ precision, engines, reason }) =>

@@ -1,5 +1,7 @@
 /** Plans as JSON, for programs: the same from the command line and from the API. @module */
+import type { KvBits } from "../cache/cache_format.ts";
 import type { EngineName } from "../engine/engine.ts";
+import { lazyLayerCount } from "../cache/lazy_share.ts";
 import type { CacheShape } from "../graph/decoder_shape.ts";
 import type { Plan, PlanRequest } from "./plan_caches.ts";
 
@@ -22,10 +24,12 @@ export interface WirePlan {
   streams: number;
   sinks: number;
   window: number;
+  lazy_layers: number;
   memory: number;
   caches: {
     policy: string;
     precision: string;
+    kv_bits: KvBits;
     engines: readonly EngineName[];
     capacity: number;
     bytes_per_token: number;
@@ -54,10 +58,12 @@ export function wirePlan(plan: NamedPlan): WirePlan {
     streams: request.streams,
     sinks: request.sinks,
     window: request.window,
+    lazy_layers: lazyLayerCount(request.lazyLayers ?? "auto", shape.layers),
     memory: request.memory,
     caches: caches.map((cache) => ({
       policy: cache.policy,
       precision: cache.precision,
+      kv_bits: cache.kvBits,
       engines: cache.engines,
       capacity: cache.capacity,
       bytes_per_token: cache.bytesPerToken,

@@ -12,6 +12,7 @@ import {
   SUMMARY_TOKENS,
   type SummaryRequest,
 } from "./summary.ts";
+import { applyMask, type TokenMask } from "./token_mask.ts";
 
 /** Working memory of one vocabulary size. Samplers share it: no choice ever yields, so one at a time uses it. */
 interface Scratch {
@@ -57,10 +58,11 @@ export class PipelineSampler implements Sampler {
     this.#random = createRandom(options.seed);
   }
 
-  sample(logits: Float32Array): Sample {
+  sample(logits: Float32Array, mask?: TokenMask): Sample {
     checkLength(logits, this.#vocabularySize);
     const scratch = scratchOf(this.#vocabularySize);
     scratch.logits.set(logits);
+    if (mask) applyMask(scratch.logits, mask);
     this.#penalties.apply(scratch.logits);
     const largest = largestLogit(scratch.logits);
     const token = this.#temperature === 0

@@ -4,6 +4,7 @@ import type { Logprobs } from "./logprobs.ts";
 import type { SamplerOptions } from "./options.ts";
 import { PipelineSampler } from "./pipeline_sampler.ts";
 import type { LogitSummary, SummaryRequest } from "./summary.ts";
+import type { TokenMask } from "./token_mask.ts";
 
 /** A chosen token. */
 export interface Sample {
@@ -22,10 +23,11 @@ export interface Sampler {
    * Choose the next token. It is not yet part of the context: see {@linkcode Sampler.accept}.
    *
    * @param logits [vocabularySize], not modified. -Infinity is a token that cannot be chosen.
+   * @param mask Which tokens can be chosen, before all options. Log probabilities stay those of all tokens.
    * @throws {TypeError} If there is not one logit for each token.
-   * @throws {RangeError} If the logits are no distribution: one is NaN or +Infinity, or all are -Infinity.
+   * @throws {RangeError} If the logits are no distribution: one is NaN or +Infinity, or all are -Infinity, or masked.
    */
-  sample(logits: Float32Array): Sample;
+  sample(logits: Float32Array, mask?: TokenMask): Sample;
   /** What a device must compute for the next choice; `null` if only all logits will do. */
   request(): SummaryRequest | null;
   /** Whether `fromSummary` can choose from this; the choice is not made yet. */

@@ -5,13 +5,17 @@
  *
  * @module
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Decoder, TokenChunk } from "../decoder/decoder.ts";
 import type { Sample, Sampler } from "../sampling/mod.ts";
 import { ChunkBudget } from "./chunk_budget.ts";
+import { ComputeTurns } from "./compute_turns.ts";
 import { eventLoop } from "./event_loop.ts";
 
 /** Of so many chunks one is of the prompt that came first. */
 const FIRST_COME = 4;
+/** Milliseconds after which prompts that wait for memory are looked at again. */
+const WAIT = 5;
 
 /** Something that waits to be run. */
 interface Job<Result> {
@@ -48,6 +52,7 @@ export interface PrefillOptions {
 /** Runs steps and prompts in turns. */
 export class Scheduler {
   readonly #decoder: Decoder;
+  readonly #turns: ComputeTurns;
   readonly #now: () => number;
   readonly #budget = new ChunkBudget();
   #steps: Step[] = [];
@@ -56,9 +61,19 @@ export class Scheduler {
   #turn = 0;
   #running = false;
 
-  /** @param now milliseconds, for what steps and chunks take */
-  constructor(decoder: Decoder, now: () => number = () => performance.now()) {
+  /**
+   * @param options.turns shared with all that compute on the same cores
+   * @param options.now milliseconds, for what steps and chunks take
+   */
+  constructor(
+    decoder: Decoder,
+    { turns = new ComputeTurns(), now = () => performance.now() }: {
+      turns?: ComputeTurns;
+      now?: () => number;
+    } = {},
+  ) {
     this.#decoder = decoder;
+    this.#turns = turns;
     this.#now = now;
   }
 
@@ -140,13 +155,13 @@ export class Scheduler {
       }
       const prompt = this.#nextPrompt();
       if (prompt) await this.#runChunk(prompt, steps.length > 0);
+      else if (this.#prompts.length > 0) await delay(WAIT);
       else if (steps.length === 0) break;
     }
     this.#running = false;
   }
 
   async #runSteps(steps: readonly Step[]): Promise<void> {
-    const begun = this.#now();
     for (const step of steps) step.running = true;
     const chunks = steps.map(({ slot, token, sampler }) => ({
       slot,
@@ -154,9 +169,11 @@ export class Scheduler {
       sampler,
     }));
     try {
-      const samples = await this.#decoder.sample(chunks);
-      for (const [i, { done }] of steps.entries()) settle(done, samples[i]!);
-      this.#budget.stepTook(this.#now() - begun);
+      const { given, took } = await this.#compute(() =>
+        this.#decoder.sample(chunks)
+      );
+      for (const [i, { done }] of steps.entries()) settle(done, given[i]!);
+      this.#budget.stepTook(took);
     } catch (error) {
       if (steps.length === 1) return steps[0]!.done.reject(error);
       // Nothing was appended: whoever is not to blame goes on.
@@ -170,10 +187,14 @@ export class Scheduler {
    */
   #nextPrompt(): Prompt | undefined {
     this.#prompts = this.#prompts.filter(({ signal }) => !signal.aborted);
-    const [first] = this.#prompts;
+    // One may have to wait for memory that another conversation's prompt is using.
+    const ready = this.#prompts.filter(({ slot }) =>
+      this.#decoder.limit(slot) > 0
+    );
+    const [first] = ready;
     if (this.#turn++ % FIRST_COME === FIRST_COME - 1) return first;
     const left = ({ tokens, appended }: Prompt) => tokens.length - appended;
-    return this.#prompts.reduce(
+    return ready.reduce(
       (a, b) => left(b) < left(a!) ? b : a,
       first,
     );
@@ -196,9 +217,11 @@ export class Scheduler {
         starts: starts.filter((start) => start >= appended && start < end)
           .map((start) => start - appended),
       };
-      const begun = this.#now();
-      const sample = await this.#append(chunk, last ? prompt.sampler : null);
-      this.#budget.chunkTook(end - appended, this.#now() - begun);
+      const sampler = last ? prompt.sampler : null;
+      const { given: sample, took } = await this.#compute(() =>
+        this.#append(chunk, sampler)
+      );
+      this.#budget.chunkTook(end - appended, took);
       prompt.appended = end;
       prompt.onChunk(prompt.appended);
       prompt.running = false;
@@ -210,6 +233,17 @@ export class Scheduler {
       leave();
       done.reject(error);
     }
+  }
+
+  /** Runs the decoder in its turn; says how many milliseconds that took, without the wait for it. */
+  async #compute<Given>(
+    run: () => Promise<Given>,
+  ): Promise<{ given: Given; took: number }> {
+    return await this.#turns.take(async () => {
+      const begun = this.#now();
+      const given = await run();
+      return { given, took: this.#now() - begun };
+    });
   }
 
   /** Appends tokens of a prompt; with a sampler, gives the token that follows. */

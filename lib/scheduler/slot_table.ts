@@ -11,7 +11,7 @@ import { type Kept, SnapshotStore } from "./snapshot_store.ts";
 /** What is needed of a decoder: its slots, and their caches copied out and in. */
 export type SlotStore = Pick<
   Decoder,
-  "slots" | "slotBytes" | "save" | "restore"
+  "slots" | "slotBytes" | "save" | "restore" | "close"
 >;
 
 /** A slot that was taken, and the conversation in it. */
@@ -103,8 +103,12 @@ export class SlotTable<Memory> {
   /** Gives a taken slot back, with the conversation in it; `null` frees it. */
   giveBack(slot: number, memory: Memory | null): void {
     this.#busy.delete(slot);
-    if (memory === null) this.#free.add(slot);
-    else this.#idle.add({ slot, memory });
+    if (memory !== null) {
+      this.#idle.add({ slot, memory });
+      return;
+    }
+    this.#store.close(slot);
+    this.#free.add(slot);
   }
 
   /** The idle conversation that scores best; of equals, a resident one, then the latest used. */

@@ -155,8 +155,11 @@ function startWorker(log: Pick<Console, "log">): WorkerLike {
   return inThisThread(async (config) => {
     const { describeModel, loadModel } = await import("../load_model.ts");
     const loaded = await loadModel(config);
-    const { service: model, caches, decoder } = loaded;
-    const release = () => decoder.release();
+    const { service: model, caches } = loaded;
+    const release = () => {
+      model.close();
+      return loaded.release();
+    };
     return { model, caches, description: describeModel(loaded), release };
   });
 }

@@ -14,13 +14,14 @@ Object.defineProperty(self, "location", { value: undefined });
 
 serveInWorker(async (config) => {
   const loaded = await loadModel(config);
-  const { decoder, service, caches, chosen } = loaded;
+  const { service, caches, chosen } = loaded;
   return {
     model: service,
     caches,
     description: describeModel(loaded),
     release: async () => {
-      await decoder.release();
+      service.close();
+      await loaded.release();
       if (chosen.engine === "wasm" && config.threads > 1) {
         await endWasmThreads(config.threads);
       }

@@ -78,8 +78,18 @@ export class RecordingDecoder implements Decoder {
     this.#seen[slot] = 0;
   }
 
+  close(): void {}
+
   seen(slot: number): number {
     return this.#seen[slot]!;
+  }
+
+  lazyLayers(): readonly number[] {
+    return [];
+  }
+
+  rewindable(): boolean {
+    return true;
   }
 
   rewind(slot: number, count: number): void {
@@ -151,7 +161,7 @@ export function recordingModel(chunk = 16): RecordingModel {
     tokenizer,
     decoders,
     turns,
-    decoder(policy, slots = 1) {
+    decoder(policy, { slots = 1 } = {}) {
       const index = decoders.length;
       const decoder = new RecordingDecoder(policy, {
         slots,

@@ -1,10 +1,15 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import { KV_BITS, sameFormat } from "../../lib/cache/cache_format.ts";
 import {
   choosePolicy,
   EVICTIONS,
+  formatOf,
+  hasSinks,
+  offeredFormats,
   POLICY_NAMES,
   PolicyError,
+  type PolicyName,
   type PolicyOffer,
   samePolicy,
   USUAL_POLICIES,
@@ -17,6 +22,12 @@ const OFFER: PolicyOffer = {
   sinks: 4,
   window: 100,
   evict: "token",
+  formats: [
+    { kvBits: 32, layered: false },
+    { kvBits: 8, layered: false },
+    { kvBits: 4, layered: true },
+    { kvBits: 16, layered: true },
+  ],
   room: { sinks: 8, window: 100 },
 };
 
@@ -45,8 +56,8 @@ Deno.test("a window that is recomputed is told apart from one that is not", () =
   assert(!(plain.rows instanceof RecomputedWindow));
   assert(!USUAL_POLICIES.includes("window-recompute"));
   assertEquals(
-    POLICY_NAMES.filter((name) => !USUAL_POLICIES.includes(name)).length,
-    1,
+    POLICY_NAMES.filter((name) => !USUAL_POLICIES.includes(name)),
+    ["window-recompute", "simplayer"],
   );
 });
 
@@ -65,6 +76,80 @@ Deno.test("what leaves first is the server's choice or the request's, and nothin
     "leave evict out",
   ) as PolicyError;
   assertEquals(field, "evict");
+});
+
+Deno.test("rows have the first bits that their policy can have, or those asked for", () => {
+  const format = (...of: Parameters<typeof choosePolicy>) => {
+    const { kvBits, layered } = formatOf(choosePolicy(...of));
+    return [kvBits, layered];
+  };
+  assertEquals(format({}, OFFER), [32, false]);
+  assertEquals(format({ kvBits: 8 }, OFFER), [8, false]);
+  assertEquals(format({ policy: "simplayer" }, OFFER), [4, true]);
+  assertEquals(format({ policy: "simplayer", kvBits: 16 }, OFFER), [16, true]);
+  // What leaves first and how rows are kept goes with every policy.
+  for (const policy of POLICY_NAMES) {
+    const formats = KV_BITS.flatMap((kvBits) =>
+      [true, false].map((layered) => ({ kvBits, layered }))
+    );
+    for (const kvBits of KV_BITS) {
+      const chosen = choosePolicy({ policy, kvBits }, { ...OFFER, formats });
+      assertEquals(chosen.kvBits, kvBits);
+      if (policy === "full") continue;
+      const asked = { policy, evict: "turn" } as const;
+      assertEquals(choosePolicy(asked, OFFER).evict, "turn");
+    }
+  }
+});
+
+Deno.test("policies that differ in bits alone are not the same", () => {
+  const [one, other] = [
+    choosePolicy({}, OFFER),
+    choosePolicy({ kvBits: 8 }, OFFER),
+  ];
+  assertEquals([samePolicy(one, one), samePolicy(one, other)], [true, false]);
+});
+
+Deno.test("bits that are not offered are refused by name, with those that are", () => {
+  const { field, message } = assertThrows(
+    () => choosePolicy({ kvBits: 16 }, OFFER),
+    PolicyError,
+  ) as PolicyError;
+  assertEquals(field, "kv_bits");
+  assertEquals(
+    message,
+    'This server does not keep policy "sink-window" in rows of 16 bits (kv_bits), but of 32, 8',
+  );
+  assertThrows(
+    () => choosePolicy({ policy: "simplayer", kvBits: 32 }, OFFER),
+    PolicyError,
+    "but of 4, 16",
+  );
+});
+
+Deno.test("a server has caches of all bits, layered ones only for who needs them, the standard first", () => {
+  const formats = (standard: PolicyName, ...others: PolicyName[]) =>
+    offeredFormats({ standard, allowed: [...others, standard] }, [8, 32])
+      .map(({ kvBits, layered }) => `${kvBits}${layered ? " layered" : ""}`);
+  assertEquals(formats("window", "full", "sink-window"), ["8", "32"]);
+  assertEquals(formats("simplayer"), ["8 layered", "32 layered"]);
+  assertEquals(formats("simplayer", "full"), [
+    "8 layered",
+    "32 layered",
+    "8",
+    "32",
+  ]);
+  assertEquals(formats("full", "simplayer"), [
+    "8",
+    "32",
+    "8 layered",
+    "32 layered",
+  ]);
+});
+
+Deno.test("simplayer has sinks and a window", () => {
+  const policy = choosePolicy({ policy: "simplayer", sinks: 2 }, OFFER);
+  assertEquals([policy.rows.sinks, policy.rows.window], [2, 100]);
 });
 
 Deno.test("what does not fit or is not offered is refused by the field at fault", () => {
@@ -94,6 +179,7 @@ Deno.test("every policy that is given fits its slot, and is the same as itself a
     sinks: fc.integer({ min: 0, max: 12 }),
     window: fc.integer({ min: 0, max: 120 }),
     evict: fc.constantFrom(...EVICTIONS),
+    kvBits: fc.constantFrom(...KV_BITS),
   }, { requiredKeys: [] });
   fc.assert(fc.property(request, request, (a, b) => {
     const choose = (of: typeof a) => {
@@ -108,9 +194,10 @@ Deno.test("every policy that is given fits its slot, and is the same as itself a
     if (!one || !other) return;
     const { sinks, window } = one.rows;
     assertEquals(sinks <= 8 && window >= 1 && window <= 100, true);
-    assertEquals(one.name === "sink-window" || sinks === 0, true);
-    const key = ({ name, rows, evict }: typeof one) =>
-      [name, rows.sinks, rows.window, evict].join();
+    assertEquals(hasSinks(one.name) || sinks === 0, true);
+    assert(OFFER.formats.some((of) => sameFormat(of, formatOf(one))));
+    const key = ({ name, rows, evict, kvBits }: typeof one) =>
+      [name, rows.sinks, rows.window, evict, kvBits].join();
     assertEquals(samePolicy(one, other), key(one) === key(other));
   }));
 });

@@ -1,192 +1,320 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import type { RowData } from "../../lib/cache/layer_memory.ts";
 import {
   type CacheTensor,
   conversationBytes,
+  type LayerCache,
+  layerCaches,
+  ROW_TYPE_BYTES,
+  type SlotLayout,
   tensorTokens,
   usedLayout,
+  windowRows,
 } from "../../lib/cache/layout.ts";
 import { RingMemory } from "../../lib/cache/ring_memory.ts";
-import type { RowPlace } from "../../lib/cache/sink_window.ts";
+import {
+  INT16_CODEC,
+  INT4_CODEC,
+  INT8_CODEC,
+  type RowCodec,
+} from "../../lib/cache/row_codec.ts";
+import { SinkWindow } from "../../lib/cache/sink_window.ts";
+import { GroupedQueryAttention } from "../../lib/graph/attention/grouped_query.ts";
+import { KV_BITS } from "../../lib/cache/cache_format.ts";
+import { rowFormats } from "../../lib/graph/attention/row_formats.ts";
 
 const LAYERS = 3;
 const SLOTS = 4;
-const LAYOUT = { sinkRows: 2, blocks: [2, 3] };
-const RING = 5;
-const ONE = { first: 0, count: 1 };
+const LAYOUT: SlotLayout = { sinkRows: 2, tailRows: 2, blocks: [2, 3] };
 
-/** Every kind of tensor, in two sizes. */
-const TENSORS: CacheTensor[] = [
-  { name: "sinks", sinks: true, block: null },
-  { name: "first", sinks: false, block: 0 },
-  { name: "second", sinks: false, block: 1 },
-  { name: "sinks_first", sinks: true, block: 0 },
-].flatMap((tensor) => [
-  { ...tensor, rows: "a", heads: 3, width: 4 },
-  { ...tensor, rows: "b", heads: 2, width: 5 },
+/** What the graph gives: the rows' names, heads and widths, and how they are encoded where they are. */
+const ROWS = [
+  { rows: "a", heads: 3, width: 4, codec: INT8_CODEC },
+  { rows: "b", heads: 2, width: 6, codec: INT4_CODEC },
+  { rows: "c", heads: 1, width: 3, codec: INT16_CODEC },
+] as const;
+
+/** Every kind of tensor, over rows of every size. */
+const TENSORS: CacheTensor[] = ROWS.flatMap(({ codec, ...row }) => [
+  ...[
+    { name: "sinks", sinks: true, tail: false, block: null },
+    { name: "tail", sinks: false, tail: true, block: null },
+    { name: "exact", sinks: true, tail: true, block: null },
+    { name: "first", sinks: false, tail: false, block: 0 },
+    { name: "second", sinks: false, tail: false, block: 1 },
+    { name: "sinks_first", sinks: true, tail: false, block: 0 },
+  ].map((tensor) => ({ ...tensor, ...row, type: "float32" as const })),
+  ...[0, 1].flatMap((block) => encodedTensors(codec, row, block)),
 ]);
-const ROW_WIDTHS = { a: LAYERS * 3 * 4, b: LAYERS * 2 * 5 };
 
-const places: fc.Arbitrary<RowPlace> = fc.oneof(
-  fc.record({
-    part: fc.constant("sinks" as const),
-    index: fc.nat(LAYOUT.sinkRows - 1),
-  }),
-  fc.record({
-    part: fc.constant("window" as const),
-    index: fc.nat(RING - 1),
-  }),
-);
-
-/** Which of a tensor's tokens lies at a place; `null` if it does not hold it. */
-function tokenAt(
-  { sinks, block }: CacheTensor,
-  { part, index }: RowPlace,
-): number | null {
-  if (part === "sinks") return sinks ? index : null;
-  const inBlock = index < 2 ? 0 : 1;
-  if (inBlock !== block) return null;
-  return (sinks ? 2 : 0) + (inBlock === 0 ? index : index - 2);
+function encodedTensors(
+  codec: RowCodec,
+  row: { rows: string; heads: number; width: number },
+  block: number,
+): CacheTensor[] {
+  return codec.parts(row.width).map(({ suffix, type, width }, part) => ({
+    ...row,
+    name: `${codec.name}${suffix}${block}`,
+    type,
+    width,
+    sinks: false,
+    tail: false,
+    block,
+    encoded: { codec, part, rowWidth: row.width },
+  }));
 }
 
-/** One value of a view, by its dimensions as they are said to be. */
-function valueAt(
-  { data, dims }: { data: Float32Array; dims: number[] },
-  [head, token, i]: [head: number, token: number, i: number],
-): number {
-  const [, , , rows, cols] = dims as [number, number, number, number, number];
-  return data[(head * rows + i) * cols + token]!;
+function layersOf(
+  layouts: readonly SlotLayout[] = Array(LAYERS).fill(LAYOUT),
+): LayerCache[] {
+  return layouts.map((layout) => ({ tensors: TENSORS, layout }));
 }
 
-Deno.test("ring memory: a token's rows lie where the views say, and nothing else changes", () => {
-  fc.assert(
-    fc.property(
-      fc.array(places, { minLength: 1, maxLength: 4 }),
-      fc.nat(SLOTS - 1),
-      (places, slot) => {
-        const chunk = places.length;
-        const memory = new RingMemory(
-          { layers: LAYERS, tensors: TENSORS },
-          LAYOUT,
-          SLOTS,
-        );
-        let next = 1;
-        const rows = Object.fromEntries(
-          Object.entries(ROW_WIDTHS).map(([name, width]) => [
-            name,
-            Float32Array.from({ length: chunk * width }, () => next++),
-          ]),
-        );
-        memory.write(slot, places, rows);
-        for (const tensor of TENSORS) {
-          checkTensor(memory, tensor, { places, slot, rows });
-        }
-      },
-    ),
-  );
-});
-
-function checkTensor(
+/** One tensor of some slots of a layer. */
+function viewOf(
   memory: RingMemory,
   tensor: CacheTensor,
-  written: {
-    places: RowPlace[];
+  { layer = 0, slot = 0, count = 1, used = memory.layers[layer]!.layout }: {
+    layer?: number;
+    slot?: number;
+    count?: number;
+    used?: SlotLayout;
+  } = {},
+) {
+  const at = TENSORS.indexOf(tensor);
+  return memory.views(layer, { first: slot, count }, used)[at]!;
+}
+
+/** All that a slot holds, by layer and tensor. */
+function contents(memory: RingMemory, slot: number): RowData[] {
+  return memory.layers.flatMap(({ layout }, layer) =>
+    memory.views(layer, { first: slot, count: 1 }, layout)
+      .map(({ data }) => data)
+  );
+}
+
+/** The row of a token: different for each position, layer and head. */
+function tokenRow(
+  { rows, width }: typeof ROWS[number],
+  of: { position: number; layer: number; head: number; seed: number },
+): Float32Array {
+  const { position, layer, head, seed } = of;
+  const at = position * 97 + layer * 13 + head * 5 + seed;
+  const phase = rows.charCodeAt(0);
+  return Float32Array.from(
+    { length: width },
+    (_, i) => (1 + at % 7) * Math.sin(at + i * 1.7 + phase),
+  );
+}
+
+/** Rows of some positions as the graph gives them. */
+function graphRows(
+  { first, count, layers = LAYERS, seed = 0 }: {
+    first: number;
+    count: number;
+    layers?: number;
+    seed?: number;
+  },
+): Record<string, Float32Array> {
+  return Object.fromEntries(ROWS.map((row) => {
+    const all: number[] = [];
+    for (let layer = 0; layer < layers; layer++) {
+      for (let head = 0; head < row.heads; head++) {
+        for (let position = first; position < first + count; position++) {
+          all.push(...tokenRow(row, { position, layer, head, seed }));
+        }
+      }
+    }
+    return [row.rows, Float32Array.from(all)];
+  }));
+}
+
+/** Appends positions, by each layer's policy. */
+function append(
+  memory: RingMemory,
+  { slot, first, count, policies, seed = 0 }: {
     slot: number;
-    rows: Record<string, Float32Array>;
+    first: number;
+    count: number;
+    policies: readonly SinkWindow[];
+    seed?: number;
   },
 ): void {
-  const { heads, width } = tensor;
-  const columns = written.places.map((place) => tokenAt(tensor, place));
-  const chunk = columns.length;
-  for (let layer = 0; layer < LAYERS; layer++) {
-    for (let slot = 0; slot < SLOTS; slot++) {
-      const view = memory.view(
-        tensor,
-        layer,
-        { first: slot, count: 1 },
-        LAYOUT,
-      );
-      const tokens = tensorTokens(tensor, LAYOUT);
-      assertEquals(view.dims.reduce((a, b) => a * b, 1), view.data.length);
-      assertEquals(view.data.length, heads * width * tokens);
-      for (let head = 0; head < heads; head++) {
-        for (let token = 0; token < tokens; token++) {
-          for (let i = 0; i < width; i++) {
-            // Of several rows for one place the last stays.
-            const t = slot === written.slot ? columns.lastIndexOf(token) : -1;
-            const at = ((layer * heads + head) * chunk + t) * width + i;
-            const expected = t < 0 ? 0 : written.rows[tensor.rows]![at]!;
-            assertEquals(valueAt(view, [head, token, i]), expected);
-          }
+  const places = (layer: number) =>
+    Array.from({ length: count }, (_, t) => policies[layer]!.place(first + t));
+  const rows = graphRows({ first, count, layers: policies.length, seed });
+  memory.write(slot, { first, places }, rows);
+}
+
+/** Position whose row lies in a column by definition: the last that was put there; `null` if none was. */
+function positionAt(
+  column: number,
+  tensor: CacheTensor,
+  { layout, policy, seen }: {
+    layout: SlotLayout;
+    policy: SinkWindow;
+    seen: number;
+  },
+): number | null {
+  const before = tensor.sinks ? layout.sinkRows : 0;
+  if (column < before) {
+    return column < Math.min(policy.sinks, seen) ? column : null;
+  }
+  const inRing = column - before +
+    (tensor.block === 1 ? layout.blocks[0]! : 0);
+  for (let position = seen - 1; position >= policy.sinks; position--) {
+    const there = tensor.tail
+      ? position % layout.tailRows === column - before
+      : (position - policy.sinks) % policy.window === inRing;
+    if (there) return position;
+  }
+  return null;
+}
+
+function checkSlot(
+  memory: RingMemory,
+  { slot, seen, policies, seed }: {
+    slot: number;
+    seen: number;
+    policies: readonly SinkWindow[];
+    seed: number;
+  },
+): void {
+  for (const [layer, { layout }] of memory.layers.entries()) {
+    for (const tensor of TENSORS) {
+      const { data, dims } = viewOf(memory, tensor, { layer, slot });
+      const { rows, heads, width, encoded } = tensor;
+      const tokens = tensorTokens(tensor, layout);
+      assertEquals(dims, [1, heads, 1, width, tokens]);
+      assertEquals(data.length, heads * width * tokens);
+      const source = ROWS.find((row) => row.rows === rows)!;
+      for (let column = 0; column < tokens; column++) {
+        const of = { layout, policy: policies[layer]!, seen };
+        const position = positionAt(column, tensor, of);
+        for (let head = 0; head < heads; head++) {
+          const row = position === null
+            ? new Float32Array(source.width)
+            : tokenRow(source, { position, layer, head, seed });
+          const kept = encoded
+            ? encoded.codec.encode(row, source.width)[encoded.part]!
+            : row;
+          const found = Array.from(
+            { length: width },
+            (_, i) => data[(head * width + i) * tokens + column]!,
+          );
+          assertEquals(found, [...kept], `${tensor.name} of ${position}`);
         }
       }
     }
   }
 }
 
+const layouts = fc.record({
+  sinkRows: fc.integer({ min: 1, max: 3 }),
+  tailRows: fc.integer({ min: 1, max: 5 }),
+  blocks: fc.tuple(fc.integer({ min: 1, max: 4 }), fc.nat(5)),
+});
+
+Deno.test("ring memory: a token's rows lie where the views say, whatever each layer has room for", () => {
+  fc.assert(
+    fc.property(
+      fc.array(layouts, { minLength: LAYERS, maxLength: LAYERS }),
+      fc.nat(3),
+      fc.array(fc.integer({ min: 1, max: 6 }), {
+        minLength: 1,
+        maxLength: 9,
+      }),
+      fc.nat(SLOTS - 1),
+      (layouts, sinks, sizes, slot) => {
+        const memory = new RingMemory(layersOf(layouts), SLOTS);
+        const policies = layouts.map((layout) =>
+          new SinkWindow(
+            Math.min(sinks, ...layouts.map(({ sinkRows }) => sinkRows)),
+            windowRows(layout),
+          )
+        );
+        let seen = 0;
+        for (const count of sizes) {
+          append(memory, { slot, first: seen, count, policies });
+          seen += count;
+        }
+        checkSlot(memory, { slot, seen, policies, seed: 0 });
+        for (let other = 0; other < SLOTS; other++) {
+          if (other === slot) continue;
+          checkSlot(memory, { slot: other, seen: 0, policies, seed: 0 });
+        }
+        // What is in use of it is copied, and is the same in another slot, bit for bit.
+        const used = policies.map(({ sinks, window }) =>
+          Math.max(0, Math.min(window, seen - sinks))
+        );
+        const copy = memory.copy(slot, (layer) => used[layer]!);
+        const before = contents(memory, slot).map((data) => data.slice());
+        for (const data of contents(memory, slot)) data.fill(9);
+        const target = (slot + 1) % SLOTS;
+        memory.paste(target, copy);
+        assertEquals(contents(memory, target), before);
+        assert(
+          contents(memory, slot).every((data) => data.every((x) => x === 9)),
+        );
+        // It goes on from there.
+        append(memory, { slot: target, first: seen, count: 2, policies });
+        const goneOn = { slot: target, seen: seen + 2, policies, seed: 0 };
+        checkSlot(memory, goneOn);
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
 Deno.test("ring memory: bytes are what a conversation's bytes are said to be, for ever", () => {
-  const memory = new RingMemory(
-    { layers: LAYERS, tensors: TENSORS },
-    LAYOUT,
-    SLOTS,
-  );
-  const expected = conversationBytes(
-    { layers: LAYERS, tensors: TENSORS, bytesPerElement: 4 },
-    LAYOUT,
-  );
+  const memory = new RingMemory(layersOf(), SLOTS);
+  const expected = conversationBytes(layersOf());
   assertEquals([memory.slotBytes, memory.bytes], [expected, SLOTS * expected]);
-  const buffers = () =>
-    TENSORS.map((tensor) => memory.view(tensor, 0, ONE, LAYOUT).data.buffer);
+  const buffers = () => contents(memory, 0).map(({ buffer }) => buffer);
   const before = buffers();
-  const rows = {
-    a: new Float32Array(ROW_WIDTHS.a).fill(1),
-    b: new Float32Array(ROW_WIDTHS.b),
-  };
+  const held = before.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  assertEquals(held, SLOTS * expected);
+  const policies = Array(LAYERS).fill(new SinkWindow(2, 5));
   for (let p = 0; p < 100; p++) {
-    memory.write(
-      p % SLOTS,
-      [{ part: "window", index: p % RING }],
-      rows,
-    );
+    append(memory, { slot: p % SLOTS, first: p, count: 1, policies });
   }
   assert(buffers().every((buffer, i) => buffer === before[i]));
   assertEquals(memory.bytes, SLOTS * expected);
 });
 
 Deno.test("ring memory: slots lie side by side and share no memory", () => {
-  const memory = new RingMemory(
-    { layers: LAYERS, tensors: TENSORS },
-    LAYOUT,
-    SLOTS,
-  );
-  const view = (tensor: CacheTensor, layer: number, first: number, count = 1) =>
-    memory.view(tensor, layer, { first, count }, LAYOUT);
+  const memory = new RingMemory(layersOf(), SLOTS);
+  const layer = 1;
   for (let slot = 0; slot < SLOTS; slot++) {
-    for (const tensor of TENSORS) view(tensor, 1, slot).data.fill(slot + 1);
+    for (const tensor of TENSORS) {
+      viewOf(memory, tensor, { layer, slot }).data.fill(slot + 1);
+    }
   }
   for (const tensor of TENSORS) {
-    const { data, dims } = view(tensor, 1, 1, 3);
+    const { data, dims } = viewOf(memory, tensor, { layer, slot: 1, count: 3 });
     assertEquals(dims[0], 3);
-    const slots = [1, 2, 3].map((slot) => view(tensor, 1, slot).data);
+    const slots = [1, 2, 3].map((slot) =>
+      viewOf(memory, tensor, { layer, slot }).data
+    );
     assertEquals([...data], slots.flatMap((values) => [...values]));
     for (let slot = 0; slot < SLOTS; slot++) {
-      assert(view(tensor, 1, slot).data.every((value) => value === slot + 1));
-      assert(view(tensor, 0, slot).data.every((value) => value === 0));
+      const own = viewOf(memory, tensor, { layer, slot }).data;
+      assert(own.every((value) => value === slot + 1));
+      const other = viewOf(memory, tensor, { slot }).data;
+      assert(other.every((value) => value === 0));
     }
   }
 });
 
 Deno.test("ring memory: of a block that is not in use one row of zeros is seen", () => {
-  const memory = new RingMemory(
-    { layers: LAYERS, tensors: TENSORS },
-    LAYOUT,
-    SLOTS,
-  );
-  const range = { first: 1, count: 2 };
+  const memory = new RingMemory(layersOf(), SLOTS);
+  const of = { slot: 1, count: 2 };
   for (const tensor of TENSORS) {
-    memory.view(tensor, 0, range, LAYOUT).data.fill(7);
-    const { data, dims } = memory.view(tensor, 0, range, usedLayout(LAYOUT, 2));
-    const tokens = (tensor.sinks ? 2 : 0) +
+    viewOf(memory, tensor, of).data.fill(7);
+    const used = usedLayout(LAYOUT, 2);
+    const { data, dims } = viewOf(memory, tensor, { ...of, used });
+    const tokens = (tensor.sinks ? 2 : 0) + (tensor.tail ? 2 : 0) +
       (tensor.block === 0 ? 2 : tensor.block === 1 ? 1 : 0);
     assertEquals(dims, [2, tensor.heads, 1, tensor.width, tokens]);
     assertEquals(data.length, dims.reduce((a, b) => a * b));
@@ -194,50 +322,99 @@ Deno.test("ring memory: of a block that is not in use one row of zeros is seen",
   }
 });
 
-Deno.test("ring memory: a copy holds what is in use, bit for bit, wherever it is put", () => {
-  const random = () => Math.fround(Math.random() * 2 - 1);
+Deno.test("ring memory: a copy holds the sinks, the tail and what is in use of the ring, and no more", () => {
+  const policies = Array(LAYERS).fill(new SinkWindow(2, 5));
   for (const used of [0, 1, 2, 3, 4, 5]) {
-    const memory = new RingMemory(
-      { layers: LAYERS, tensors: TENSORS },
-      LAYOUT,
-      SLOTS,
-    );
-    const places: RowPlace[] = [
-      { part: "sinks", index: 0 },
-      { part: "sinks", index: 1 },
-      ...Array.from(
-        { length: used },
-        (_, index) => ({ part: "window" as const, index }),
-      ),
-    ];
-    const rows = Object.fromEntries(
-      Object.entries(ROW_WIDTHS).map(([name, width]) => [
-        name,
-        Float32Array.from({ length: places.length * width }, random),
-      ]),
-    );
-    memory.write(1, places, rows);
-    const all = (slot: number) =>
-      TENSORS.flatMap((tensor) =>
-        [0, 1, 2].map((layer) =>
-          memory.view(tensor, layer, { first: slot, count: 1 }, LAYOUT).data
-        )
-      );
-    const expected = all(1).map((data) => data.slice());
-    const copy = memory.copy(1, used);
-    for (const data of all(1)) data.fill(9);
-    memory.paste(3, copy);
-    assertEquals(all(3), expected);
-    assert(all(2).every((data) => data.every((x) => x === 0)));
-    assert(all(1).every((data) => data.every((x) => x === 9)));
-    const widths = TENSORS.map(({ sinks, block, heads, width }) => {
+    const memory = new RingMemory(layersOf(), SLOTS);
+    append(memory, { slot: 1, first: 0, count: 2 + used, policies });
+    const copy = memory.copy(1, () => used);
+    const bytes = TENSORS.map(({ type, sinks, tail, block, heads, width }) => {
       const ring = block === null
         ? 0
         : block === 0
         ? Math.min(used, 2)
         : Math.max(0, used - 2);
-      return heads * width * ((sinks ? 2 : 0) + ring);
+      return ROW_TYPE_BYTES[type] * heads * width *
+        ((sinks ? 2 : 0) + (tail ? 2 : 0) + ring);
     });
-    assertEquals(copy.bytes, 4 * LAYERS * widths.reduce((a, b) => a + b));
+    assertEquals(copy.bytes, LAYERS * bytes.reduce((a, b) => a + b));
+    // What happens in the slot later is no concern of the copy's.
+    const before = contents(memory, 1).map((data) => data.slice());
+    append(memory, { slot: 1, first: 2 + used, count: 5, policies, seed: 50 });
+    memory.paste(3, copy);
+    assertEquals(contents(memory, 3), before);
   }
 });
+
+Deno.test("ring memory: a copy of another layout is refused, and the slot is as it was", () => {
+  const memory = new RingMemory(layersOf(), SLOTS);
+  const policies = Array(LAYERS).fill(new SinkWindow(2, 5));
+  append(memory, { slot: 0, first: 0, count: 9, policies });
+  const before = contents(memory, 0).map((data) => data.slice());
+  for (
+    const [change, message] of [
+      [{ tailRows: 3 }, "layer 2 has 2 + 5 rows and a tail of 3 into a slot"],
+      [{ sinkRows: 1 }, "layer 2 has 1 + 5 rows and a tail of 2"],
+      [{ blocks: [3, 2] }, "layer 2 has 2 + 5 rows"],
+    ] as const
+  ) {
+    const other = new RingMemory(
+      layersOf([LAYOUT, LAYOUT, { ...LAYOUT, ...change }]),
+      1,
+    );
+    for (const data of contents(other, 0)) data.fill(5);
+    const copy = other.copy(0, () => 1);
+    assertThrows(() => memory.paste(0, copy), RangeError, message);
+    assertEquals(contents(memory, 0), before);
+  }
+});
+
+for (const bits of KV_BITS) {
+  Deno.test(`ring memory: after 10,000 evictions it holds what a fresh one of the same rows holds: ${bits} bits`, () => {
+    const shape = { layers: 2, heads: 4, kvHeads: 2, headDim: 16 };
+    const attention = new GroupedQueryAttention(shape, {
+      blocks: 2,
+      formats: rowFormats(bits, [1]),
+      tailRows: 16,
+    });
+    const { tailRows } = attention;
+    const policy = new SinkWindow(4, 50);
+    const layout = { sinkRows: 4, tailRows, blocks: [20, 30] };
+    const layers = layerCaches({ shape, attention }, layout);
+    const names = ["keys", "values"];
+    const perToken = shape.layers * shape.kvHeads * shape.headDim;
+    /** A value that is the same whenever it is asked for. */
+    const valueAt = (position: number, i: number) =>
+      Math.fround(Math.sin(position * 12.9898 + i * 78.233) * 43758.5453 % 3);
+    const write = (memory: RingMemory, first: number, count: number) => {
+      const rows = Object.fromEntries(names.map((name, n) => {
+        const values = new Float32Array(count * perToken);
+        for (let at = 0; at < values.length; at++) {
+          const line = Math.floor(at / shape.headDim); // [layer and head, token]
+          const [head, t] = [Math.floor(line / count), line % count];
+          const i = head * shape.headDim + at % shape.headDim + n * 1000;
+          values[at] = valueAt(first + t, i);
+        }
+        return [name, values];
+      }));
+      const places = Array.from(
+        { length: count },
+        (_, t) => policy.place(first + t),
+      );
+      memory.write(1, { first, places: () => places }, rows);
+    };
+    const end = policy.capacity + 10_000;
+    const streamed = new RingMemory(layers, 2);
+    for (let at = 0, step = 0; at < end; step++) {
+      const count = Math.min(end - at, 1 + (step * 7) % 16);
+      write(streamed, at, count);
+      at += count;
+    }
+    const fresh = new RingMemory(layers, 2);
+    write(fresh, 0, policy.sinks);
+    for (let at = end - policy.window; at < end; at++) write(fresh, at, 1);
+    const [found, expected] = [contents(streamed, 1), contents(fresh, 1)];
+    assertEquals(found, expected);
+    assert(found.every((data) => data.some((value) => value !== 0)));
+  });
+}

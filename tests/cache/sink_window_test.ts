@@ -11,14 +11,20 @@ import { attendedPositions } from "../reference/decoder_reference.ts";
 class Rows {
   readonly sinks: number[];
   readonly ring: number[];
+  /** The latest positions behind the sinks, each at itself modulo the tail's length. */
+  readonly tail: number[];
 
-  constructor(sinkRows: number, windowRows: number) {
+  constructor(sinkRows: number, windowRows: number, tailRows = 0) {
     this.sinks = new Array(sinkRows).fill(-1);
     this.ring = new Array(windowRows).fill(-1);
+    this.tail = new Array(tailRows).fill(-1);
   }
 
-  /** Writes a position; gives what was there. */
+  /** Writes a position; gives what was there, but for the tail. */
   write({ part, index }: RowPlace, position: number): number {
+    if (part === "window" && this.tail.length > 0) {
+      this.tail[position % this.tail.length] = position;
+    }
     const rows = part === "sinks" ? this.sinks : this.ring;
     assert(
       Number.isInteger(index) && index >= 0 && index < rows.length,
@@ -61,16 +67,19 @@ Deno.test("sink-window cache: every query sees exactly its sinks and its window"
       messages,
       chunks,
       fc.nat(3),
-      (of, lengths, sizes, spareColumns) => {
+      fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 30 })),
+      (of, lengths, sizes, spareColumns, tailRows) => {
         const boundaries = boundariesOf(lengths);
         const policy = new SinkWindow(of.sinks, of.window);
         const rows = new Rows(
           Math.max(1, of.sinks) + of.spareSinks,
           of.window + of.spareWindow,
+          tailRows,
         );
         let seen = 0;
         for (const size of sizes) {
-          const count = Math.min(size, policy.chunkLimit(seen));
+          const most = Math.min(policy.chunkLimit(seen), tailRows || Infinity);
+          const count = Math.min(size, most);
           const visible = visiblePositions(policy, rows, {
             seen,
             count,
@@ -126,20 +135,28 @@ function visiblePositions(
   },
 ): number[][] {
   const [sinkRows, windowRows] = [rows.sinks.length, rows.ring.length];
+  const tailRows = rows.tail.length;
   const chunkColumns = count + spareColumns;
   const own = Array.from(
     { length: chunkColumns },
     (_, j) => j < count ? seen + j : -1,
   );
-  const columns = [...rows.sinks, ...rows.ring, ...own];
+  const columns = [...rows.sinks, ...rows.tail, ...rows.ring, ...own];
   const mask = new Float32Array(count * columns.length).fill(7);
   policy.fillMask(mask, { seen, count, chunkColumns, boundaries }, {
     sinkRows,
     windowRows,
+    ...tailRows > 0 ? { tailRows } : {},
   });
+  const ring = sinkRows + tailRows;
   return Array.from({ length: count }, (_, t) => {
     const row = mask.subarray(t * columns.length, (t + 1) * columns.length);
     assert(row.every((value) => value === 0 || value === Math.fround(HIDDEN)));
+    // What the tail holds is not read from the ring.
+    const fromRing = columns.filter((_, i) =>
+      row[i] === 0 && i >= ring && i < ring + windowRows
+    );
+    assert(tailRows === 0 || fromRing.every((q) => q <= seen + t - tailRows));
     return columns.filter((_, i) => row[i] === 0).sort((a, b) => a - b);
   });
 }

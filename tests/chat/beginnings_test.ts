@@ -9,6 +9,7 @@ const POLICY: Policy = {
   name: "sink-window",
   rows: new SinkWindow(4, 60),
   evict: "token",
+  kvBits: 32,
 };
 const never = new AbortController().signal;
 const snapshot = (bytes: number) => ({ policy: POLICY.rows, seen: 1, bytes });
@@ -53,6 +54,7 @@ Deno.test("beginnings used last are kept, each owner's and each policy's apart",
     const other of [
       { rows: new SinkWindow(5, 60) },
       { evict: "turn" as const },
+      { kvBits: 8 as const },
       { name: "window" as const },
     ]
   ) {

@@ -4,7 +4,6 @@ import {
   RequestError,
   UnavailableError,
 } from "../../lib/chat/chat_model.ts";
-import type { Decoder } from "../../lib/decoder/decoder.ts";
 import { RecomputingDecoder } from "../../lib/decoder/recomputing_decoder.ts";
 import { attendedPositions } from "../reference/decoder_reference.ts";
 import {
@@ -58,13 +57,14 @@ Deno.test("an answer is the model's text, its prompt what the template says, its
 });
 
 for (
-  const [when, window] of [["while all is held", 2048], [
-    "after eviction",
-    20,
-  ]] as const
+  const [when, window, tailRows] of [
+    ["while all is held", 2048, undefined],
+    ["after eviction", 20, undefined],
+    ["while all but the tail's rows of before is held", 2048, 3],
+  ] as const
 ) {
   Deno.test(`a further turn costs its new tokens alone, ${when}`, async () => {
-    const decoder = new ScriptedDecoder();
+    const decoder = new ScriptedDecoder(tailRows ? { tailRows } : {});
     const service = openService(decoder, { window });
     const turns = ["hi"];
     await answer(service, chat(turns));
@@ -88,19 +88,26 @@ for (
   });
 }
 
-Deno.test("an edited history goes on from the edit while all is held, else it starts anew", async () => {
-  for (const window of [2048, 20]) {
-    const decoder = new ScriptedDecoder();
+Deno.test("an edited history goes on from the edit while nothing is overwritten, else it starts anew", async () => {
+  for (
+    const [window, tailRows, kept] of [
+      [2048, undefined, true],
+      [20, undefined, false],
+      [2048, 200, true],
+      [2048, 3, false],
+    ] as const
+  ) {
+    const decoder = new ScriptedDecoder(tailRows ? { tailRows } : {});
     const service = openService(decoder, { window });
     await answer(service, chat(["one", "hello", "two"]));
     const first = decoder.takeCost();
     const edited = chat(["one", "hello", "three"]);
-    const { usage } = await answer(service, edited);
-    assertEquals(decoder.text(0), promptOf(edited) + "hello");
-    assertEquals(usage.cachedTokens > 0, window === 2048);
-    assertEquals(decoder.rewound, window === 2048 ? [usage.cachedTokens] : []);
-    assertEquals(decoder.opened.length, window === 2048 ? 1 : 2);
-    if (window === 2048) assert(decoder.takeCost() < first);
+    const { text, usage } = await answer(service, edited);
+    assertEquals([text, decoder.text(0)], ["hello", promptOf(edited) + text]);
+    assertEquals(usage.cachedTokens > 0, kept);
+    assertEquals(decoder.rewound, kept ? [usage.cachedTokens] : []);
+    assertEquals(decoder.opened.length, kept ? 1 : 2);
+    if (kept) assert(decoder.takeCost() < first);
   }
 });
 
@@ -229,6 +236,16 @@ Deno.test("a conversation keeps its policy: one that is asked for otherwise begi
   assertEquals((refused as RequestError).param, "everstream.window");
 });
 
+Deno.test("an idle conversation that cannot be rewound is left to itself, not taken for another's sake", async () => {
+  const decoder = new ScriptedDecoder({ slots: 2, tailRows: 3 });
+  const service = openService(decoder, { window: 2048 });
+  await answer(service, chat(["the user says hello there"]));
+  await answer(service, chat(["the user says hello you"]));
+  assertEquals(decoder.opened, [0, 1]); // what they share would have made one slot of it
+  const next = chat(["the user says hello there", "hello", "more"]);
+  assert((await answer(service, next)).usage.cachedTokens > 0);
+});
+
 Deno.test("where messages leave whole, the decoder knows where each begins, whatever becomes of their slot", async () => {
   for (const evict of ["turn", "token"] as const) {
     for (const slots of [1, 2]) {
@@ -299,8 +316,7 @@ Deno.test("a window that is recomputed answers as any other, from its last token
   const scripted = new ScriptedDecoder({ chunk: 8 });
   const decoder = new RecomputingDecoder(scripted);
   const policies = { ...POLICIES, allowed: ["window-recompute"] } as const;
-  // It asks of it what every decoder has.
-  const service = openService(decoder as Decoder as ScriptedDecoder, {
+  const service = openService(decoder, {
     window: 40,
     policies,
     swapBytes: 1e6,

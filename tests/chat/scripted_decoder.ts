@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { POLICY_NAMES } from "../../lib/cache/policy.ts";
 import type { SinkWindow } from "../../lib/cache/sink_window.ts";
+import type { ModelCache } from "../../lib/chat/cache_lane.ts";
 import {
   type ChatParts,
   ChatService,
@@ -49,7 +50,7 @@ export class ScriptedDecoder implements Decoder {
   readonly chunk: number;
   readonly room: { sinks: number; window: number };
   readonly slotBytes = 1000;
-  readonly tokenBytes = 10;
+  readonly tokenBytes: number;
   readonly gpuBytes = null;
   /** Each slot's tokens, those evicted too. */
   readonly tokens: number[][];
@@ -63,6 +64,8 @@ export class ScriptedDecoder implements Decoder {
   readonly rewound: number[] = [];
   readonly saved: number[] = [];
   readonly restored: number[] = [];
+  /** Layers that it says are lazy. */
+  lazy: readonly number[] = [];
   answer: number[] = TOKENIZER.encode("hello");
   /** Runs before the next failure. */
   failAfter = Infinity;
@@ -70,17 +73,23 @@ export class ScriptedDecoder implements Decoder {
   gate: (chunk: DecodeChunk) => Promise<void> | void = () => {};
   readonly #policies: (SinkWindow | null)[];
   readonly #busy = new Set<number>();
+  readonly #tailRows: number;
 
   constructor(
     of: {
       slots?: number;
       chunk?: number;
       room?: { sinks: number; window: number };
+      tokenBytes?: number;
+      /** Rows of a tail, which is overwritten before the window is. */
+      tailRows?: number;
     } = {},
   ) {
     this.slots = of.slots ?? 1;
     this.chunk = of.chunk ?? 8;
+    this.tokenBytes = of.tokenBytes ?? 10;
     this.room = of.room ?? { sinks: 64, window: 4096 };
+    this.#tailRows = of.tailRows ?? Infinity;
     this.tokens = Array.from({ length: this.slots }, () => []);
     this.starts = this.tokens.map(() => []);
     this.#policies = this.tokens.map(() => null);
@@ -101,8 +110,20 @@ export class ScriptedDecoder implements Decoder {
     this.starts[slot] = [];
   }
 
+  close(slot: number): void {
+    assert(!this.#busy.has(slot), "closed while it runs");
+  }
+
   seen(slot: number): number {
     return this.tokens[slot]!.length;
+  }
+
+  lazyLayers(): readonly number[] {
+    return this.lazy;
+  }
+
+  rewindable({ sinks, window }: SinkWindow, seen: number): boolean {
+    return seen <= sinks + Math.min(window, this.#tailRows);
   }
 
   rewind(slot: number, count: number): void {
@@ -110,7 +131,7 @@ export class ScriptedDecoder implements Decoder {
     const seen = this.seen(slot);
     assert(
       count <= seen &&
-        (count === seen || seen <= this.#policies[slot]!.capacity),
+        (count === seen || this.rewindable(this.#policies[slot]!, seen)),
     );
     this.rewound.push(count);
     this.tokens[slot]!.length = count;
@@ -222,9 +243,9 @@ function textOf(tokens: readonly number[]): string {
   return canonical;
 }
 
-/** A service on a scripted decoder. */
+/** A service on a scripted decoder, or on several for different kinds of caches. */
 export function openService(
-  decoder: ScriptedDecoder,
+  decoders: Decoder | readonly ModelCache[],
   parts:
     & Partial<Pick<ChatParts, "sinks" | "window" | "policies" | "template">>
     & Partial<
@@ -234,7 +255,9 @@ export function openService(
   const { sinks = 4, window = 2048, policies, template, ...limits } = parts;
   return new ChatService({
     id: "scripted",
-    decoder,
+    caches: "slots" in decoders
+      ? [{ format: { kvBits: 32, layered: false }, decoder: decoders }]
+      : decoders,
     tokenizer: TOKENIZER,
     template: template ?? TEMPLATE,
     sinks,

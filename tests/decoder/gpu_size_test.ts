@@ -21,11 +21,18 @@ const SIZE: GpuSize = {
 };
 
 /** Of a model with keys and values of some heads: SmolLM2-135M's, if nothing else is said. */
-function plan(layers = 30, kvHeads = 3, headDim = 64): DecoderPlan {
+function plan(
+  { layers = 30, kvHeads = 3, headDim = 64, floats = "float32" }: {
+    layers?: number;
+    kvHeads?: number;
+    headDim?: number;
+    floats?: "float32" | "float16";
+  } = {},
+): DecoderPlan {
   const shape = { layers, kvHeads, heads: 3 * kvHeads, headDim };
   const attention = new FusedGroupedQueryAttention(
     shape as DecoderShape, // all that it needs of it
-    "float32",
+    floats,
   );
   return { shape, attention } as unknown as DecoderPlan;
 }
@@ -47,8 +54,8 @@ Deno.test("sizes on a GPU: a slot's rows and bytes are counted whole", () => {
   const rows = bankRows(SIZE, 8);
   assertEquals(rows, { sinks: 4, window: 1020, copies: 1, spare: 8 });
   assertEquals(bankRows({ ...SIZE, sinks: 0 }, 1).sinks, 1);
-  const { tensors } = plan().attention;
-  const cache = { layers: 30, tensors, element: "f16" } as const;
+  const tensors = plan({ floats: "float16" }).attention.tensors(0);
+  const cache = { layers: 30, tensors };
   assertEquals(
     gpuSlotBytes(cache, rows),
     30 * 2 * 3 * 64 * 2 * (4 + 1020 + 4 + 8),
@@ -66,7 +73,9 @@ Deno.test("sizes on a GPU: a memory holds as many slots as fit with their spare 
         const row = 2 * 2 * kvHeads * 16 * bytesPerElement;
         const bytes = (slots: number) => slots * rowsOf(size, slots) * row;
         const memory = Math.floor(bytes(1) * factor);
-        const slots = slotsIn(memory, size, plan(2, kvHeads, 16));
+        const floats = size.element === "f16" ? "float16" : "float32";
+        const of = plan({ layers: 2, kvHeads, headDim: 16, floats });
+        const slots = slotsIn(memory, size, of);
         assert(bytes(slots) <= memory, `${slots} slots are too many`);
         assert(bytes(slots + 1) > memory, `${slots} slots are too few`);
       },

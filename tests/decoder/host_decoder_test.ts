@@ -23,7 +23,7 @@ async function openEmpty(
   using file = await openGguf(model.path);
   const plan = await planDecoder(
     file,
-    (shape) => new GroupedQueryAttention(shape, 2),
+    (shape) => new GroupedQueryAttention(shape, { blocks: 2 }),
   );
   const { layers, kvHeads, headDim, vocabulary } = SMALL;
   const session = new EmptySession({
@@ -32,7 +32,7 @@ async function openEmpty(
     ...(options.value ? { value: options.value } : {}),
   });
   const embeddings = await EmbeddingTable.read(file, plan.family.embedding);
-  const layout = { sinkRows: 2, blocks: [2, 4] };
+  const layout = { sinkRows: 2, tailRows: 0, blocks: [2, 4] };
   const slots = options.slots ?? 1;
   const decoder = new HostDecoder({ plan, session, embeddings }, {
     layout,

@@ -1,7 +1,9 @@
 import { NATIVE } from "../../lib/engine/native.ts";
 import { batchContractTests } from "./batch_contract.ts";
 import { contractTests } from "./contract.ts";
+import { encodedRowsTests } from "./encoded_rows.ts";
 import { hostMemoryTest } from "./host_memory.ts";
+import { layeredContractTests } from "./layered_contract.ts";
 import { hostEngine } from "./open.ts";
 import { recomputeContractTests } from "./recompute_contract.ts";
 
@@ -17,3 +19,5 @@ batchContractTests(engine, {
 });
 recomputeContractTests(engine, { tokens: 40, tolerance: 1e-4 });
 hostMemoryTest(NATIVE);
+encodedRowsTests(NATIVE, { long: 1500, short: 100, runs: 10 });
+layeredContractTests(NATIVE, { short: 120 });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { type SlotLayout, windowRows } from "../../lib/cache/layout.ts";
 import type { Decoder } from "../../lib/decoder/decoder.ts";
 import type { GpuDecoder } from "../../lib/decoder/gpu_decoder.ts";
@@ -13,15 +13,18 @@ import {
   openHostModel,
 } from "../../lib/decoder/open_decoder.ts";
 import type { Engine } from "../../lib/engine/engine.ts";
+import type { RowFormats } from "../../lib/graph/attention/row_formats.ts";
 import { Gpu } from "../../lib/engine/gpu.ts";
 import { GpuSession } from "../../lib/engine/gpu_session.ts";
 import { openGguf } from "../../lib/weights/gguf.ts";
+import type { RowBits, RowDefinition } from "../reference/row_reference.ts";
 import type { SmallModel } from "../reference/small_model.ts";
 import { RecordingSession } from "./recording_session.ts";
 
 /** How a decoder is opened. */
 export interface OpenOptions {
-  readonly layout: SlotLayout;
+  /** The tail is the engine's. */
+  readonly layout: Omit<SlotLayout, "tailRows">;
   readonly slots?: number;
   readonly chunk?: number;
 }
@@ -37,10 +40,19 @@ export interface Faults {
   failAfter: number;
 }
 
+/** How rows are kept in host memory. */
+export interface TestedRows {
+  readonly formats: RowFormats;
+  /** As a server has it, unless told. */
+  readonly tailRows?: number;
+}
+
 /** An engine under test. */
 export interface TestedEngine {
   /** For the tests' names. */
   readonly name: string;
+  /** How rows are kept, for the reference; exactly, if nothing is said. */
+  readonly rows?: RowDefinition;
   /** Opens a small model, with room for any chunk unless told otherwise. */
   open(
     model: SmallModel,
@@ -57,14 +69,30 @@ export async function openDecoder(
   return (await engine.open(model, options)).decoder;
 }
 
-/** An engine whose caches are in host memory. */
-export function hostEngine(engine: Engine): TestedEngine {
+/** An engine whose caches are in host memory, with rows of f32 unless told otherwise. */
+export function hostEngine(
+  engine: Engine,
+  rows?: Required<TestedRows>,
+): TestedEngine {
   return {
-    name: engine.name,
+    name: rows ? `${engine.name} (${rows.formats.name})` : engine.name,
+    ...rows ? { rows: definitionOf(rows) } : {},
     async open(model, options) {
-      const { decoder, session } = await openRecorded(engine, model, options);
-      return { decoder, faults: session };
+      const recorded = await openRecorded(engine, model, { ...options, rows });
+      return { decoder: recorded.decoder, faults: recorded.session };
     },
+  };
+}
+
+function definitionOf(
+  { formats, tailRows }: Required<TestedRows>,
+): RowDefinition {
+  const bits = { f32: 32, int16: 16, int8: 8, int4: 4 } as const;
+  const of = (name: keyof typeof bits): RowBits => bits[name];
+  return {
+    keys: (layer) => of(formats.keys(layer).name),
+    values: (layer) => of(formats.values(layer).name),
+    tailRows,
   };
 }
 
@@ -123,15 +151,19 @@ export async function openSmallGpuDecoder(
 export async function openRecorded(
   engine: Engine,
   model: SmallModel,
-  { layout, slots = 1, chunk = 4096 }: OpenOptions,
+  { layout, slots = 1, chunk = 4096, rows }: OpenOptions & {
+    rows?: TestedRows | undefined;
+  },
 ): Promise<{ decoder: OpenDecoder<HostDecoder>; session: RecordingSession }> {
   using file = await openGguf(model.path);
   const source = { file, sha256: model.sha256, graphs: model.directory };
   const blocks = layout.blocks.length;
-  const opened = await openHostModel(engine, source, { blocks, threads: 1 });
+  const shape = { blocks, threads: 1, ...rows };
+  const opened = await openHostModel(engine, source, shape);
+  const { tailRows } = opened.plan.attention;
   const session = new RecordingSession(opened.session);
   const decoder = new HostDecoder({ ...opened, session }, {
-    layout,
+    layout: { ...layout, tailRows },
     slots,
     chunk,
   });
@@ -215,14 +247,18 @@ export function rmsDifference(
   return Math.sqrt(squares.reduce((sum, x) => sum + x, 0) / squares.length);
 }
 
-/** Throws unless all logits are within `tolerance`. */
+/**
+ * Throws unless all logits are within `tolerance`; those of tokens for which `null` is expected may be any.
+ */
 export function assertLogits(
   actual: readonly ArrayLike<number>[],
-  expected: readonly ArrayLike<number>[],
+  expected: readonly (ArrayLike<number> | null)[],
   tolerance: number,
   what = "logits",
 ): void {
-  const most = largestDifference(actual, expected);
+  assertEquals(actual.length, expected.length);
+  const known = expected.map((logits, i) => logits ?? actual[i]!);
+  const most = largestDifference(actual, known);
   if (Deno.env.has("EVERSTREAM_SHOW_ERRORS")) {
     console.log(`${what}: off by ${most.toExponential(1)}`);
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { RowData } from "../../lib/cache/layer_memory.ts";
 import type {
   EngineSession,
   EngineTensor,
@@ -20,6 +21,8 @@ export class RecordingSession implements EngineSession {
   readonly #memory = new Map<EngineTensor, TensorData>();
   /** Inputs of the last run. */
   inputs: Readonly<Record<string, EngineTensor>> = {};
+  /** Outputs of the last run. */
+  outputs: Readonly<Record<string, Float32Array>> = {};
   runs = 0;
   /** The next runs that reach the engine fail, after this many that do not. */
   failAfter = Infinity;
@@ -43,13 +46,15 @@ export class RecordingSession implements EngineSession {
   }
 
   /** All of the memory that the last run's caches lie in. */
-  cacheMemory(): Float32Array[] {
-    const buffers = new Set(
-      Object.values(this.caches()).map((tensor) =>
-        this.#memory.get(tensor)!.buffer
-      ),
-    );
-    return [...buffers].map((buffer) => new Float32Array(buffer));
+  cacheMemory(): RowData[] {
+    const found = new Map<ArrayBufferLike, RowData>();
+    for (const tensor of Object.values(this.caches())) {
+      const view = this.#memory.get(tensor) as RowData;
+      const { buffer } = view;
+      const Values = view.constructor as new (of: ArrayBuffer) => RowData;
+      found.set(buffer, new Values(buffer));
+    }
+    return [...found.values()];
   }
 
   async run(
@@ -58,7 +63,7 @@ export class RecordingSession implements EngineSession {
     if (this.failAfter-- <= 0) throw new Error("engine failed on purpose");
     this.inputs = inputs;
     this.runs++;
-    return await this.#inner.run(inputs);
+    return this.outputs = await this.#inner.run(inputs);
   }
 
   async release(): Promise<void> {

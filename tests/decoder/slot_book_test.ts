@@ -8,10 +8,11 @@ import { SlotBook } from "../../lib/decoder/slot_book.ts";
 const POLICY = new SinkWindow(2, 6);
 
 /** Two slots with room for 2 sinks and a window of 6; a chunk may have what is left of 10 tokens, at least 1. */
-function book(): SlotBook {
+function book(tailRows?: number): SlotBook {
   return new SlotBook({
     slots: 2,
     room: { sinks: 2, window: 6 },
+    ...tailRows === undefined ? {} : { tailRows },
     limit: ({ seen }) => Math.max(1, 10 - seen),
   });
 }
@@ -84,16 +85,19 @@ Deno.test("slots: a conversation is rewound while nothing of it was overwritten,
     fc.integer({ min: -2, max: 40 }),
     fc.constantFrom(0.5, NaN, Infinity),
   );
-  fc.assert(fc.property(fc.nat(20), counts, (seen, count) => {
-    const slots = book();
+  const tails = fc.constantFrom(undefined, 0, 1, 3, 6, 7);
+  fc.assert(fc.property(fc.nat(20), counts, tails, (seen, count, tailRows) => {
+    const slots = book(tailRows);
     slots.put(0, held(seen));
+    const most = tailRows ? 2 + Math.min(6, tailRows) : 8; // the sinks never are
+    assertEquals(slots.rewindable(POLICY, seen), seen <= most);
     const backwards = Number.isInteger(count) && count >= 0 && count <= seen;
-    if (backwards && (seen <= 8 || count === seen)) {
+    if (backwards && (seen <= most || count === seen)) {
       slots.rewind(0, count);
       assertEquals(slots.at(0), held(count));
     } else {
       const message =
-        `Cannot rewind slot 0 to ${count} tokens: it has seen ${seen} and keeps all of them only up to 8`;
+        `Cannot rewind slot 0 to ${count} tokens: it has seen ${seen} and keeps all of them only up to ${most}`;
       assertThrows(() => slots.rewind(0, count), RangeError, message);
       assertEquals(slots.at(0), held(seen));
     }

@@ -1,7 +1,9 @@
 import { WASM } from "../../lib/engine/wasm.ts";
 import { batchContractTests } from "./batch_contract.ts";
 import { contractTests } from "./contract.ts";
+import { encodedRowsTests } from "./encoded_rows.ts";
 import { hostMemoryTest } from "./host_memory.ts";
+import { layeredContractTests } from "./layered_contract.ts";
 import { hostEngine } from "./open.ts";
 import { recomputeContractTests } from "./recompute_contract.ts";
 
@@ -16,3 +18,5 @@ batchContractTests(engine, {
 });
 recomputeContractTests(engine, { tokens: 40, tolerance: 1e-4 });
 hostMemoryTest(WASM);
+encodedRowsTests(WASM, { long: 1000, short: 100, runs: 6 });
+layeredContractTests(WASM, { short: 120 });

@@ -25,7 +25,7 @@ import { type GgufSpec, writeGguf } from "../weights/gguf_writer.ts";
 const DENSE: LinearLowering = { kind: "dense" };
 
 function attention(shape: DecoderShape): AttentionKind {
-  return new GroupedQueryAttention(shape, 2);
+  return new GroupedQueryAttention(shape, { blocks: 2 });
 }
 
 async function convert(

@@ -24,6 +24,7 @@ const request = {
 const cache = {
   policy: "sink-window" as const,
   evict: "token" as const,
+  kvBits: 32 as const,
   held: 0,
   seen: 0,
   evicted: 0,
@@ -33,6 +34,7 @@ const cache = {
     position: 0,
     messages: { whole: 0, partial: [], gone: { from: 0, to: 0 } },
   },
+  lazyLayers: [],
   bytes: 8,
   fullBytes: 0,
 };

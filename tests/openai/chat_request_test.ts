@@ -45,7 +45,13 @@ Deno.test("every obeyed parameter reaches the model", () => {
     logit_bias: { "5": -100, "0": 1.5 },
     seed: -3,
     logprobs: true,
-    everstream: { policy: "window", sinks: null, window: 9, evict: "turn" },
+    everstream: {
+      policy: "window",
+      sinks: null,
+      window: 9,
+      evict: "turn",
+      kv_bits: 8,
+    },
     top_logprobs: 2,
     n: 1,
   });
@@ -80,7 +86,9 @@ Deno.test("every obeyed parameter reaches the model", () => {
         sinks: undefined,
         window: 9,
         evict: "turn",
+        kvBits: 8,
       },
+      format: undefined,
     },
   });
 });
@@ -124,6 +132,7 @@ Deno.test("what is left out or null has its default", () => {
       stop: [],
       topLogprobs: undefined,
       policy: undefined,
+      format: undefined,
     },
   };
   assertEquals(parseChatRequest({ messages }), expected);
@@ -353,11 +362,6 @@ const bad: [body: unknown, param: string | null, code: string][] = [
     "unsupported_parameter",
   ],
   [{ messages, functions: [] }, "functions", "unsupported_parameter"],
-  [
-    { messages, response_format: { type: "json_object" } },
-    "response_format",
-    "unsupported_parameter",
-  ],
   [
     { messages, reasoning_effort: "high" },
     "reasoning_effort",

@@ -2,9 +2,13 @@
 import { assertEquals } from "@std/assert";
 import type { Decoder } from "../../lib/decoder/decoder.ts";
 import { openDecoder } from "../../lib/decoder/open_decoder.ts";
+import { slotLayout } from "../../lib/cache/layout.ts";
+import { NATIVE } from "../../lib/engine/native.ts";
+import { rowFormats } from "../../lib/graph/attention/row_formats.ts";
 import { planCaches } from "../../lib/plan/plan_caches.ts";
 import { readShape } from "../../lib/plan/read_shape.ts";
 import { openGguf } from "../../lib/weights/gguf.ts";
+import { openRecorded } from "../decoder/open.ts";
 import { absentReason } from "../gpu.ts";
 import { writeSmallModel } from "../reference/small_model.ts";
 
@@ -44,6 +48,33 @@ for (const engine of ENGINES) {
         assertEquals(decoder.cacheBytes, plan.bytesInAll);
       }
     },
+  });
+}
+
+for (const bits of [16, 8, 4] as const) {
+  Deno.test(`a decoder with rows of ${bits} bits takes what was planned`, async () => {
+    await using model = await writeSmallModel();
+    const { path, directory } = model;
+    const shape = await readShape(path, { directory });
+    const formats = rowFormats(bits);
+    for (const { memory, sinks, window } of ROOMS) {
+      const plan = planCaches(shape, {
+        ...{ sinks, window, memory },
+        tokens: 1,
+        streams: 3,
+      }).caches.find((plan) =>
+        plan.policy === "sink-window" && plan.precision === `int${bits}`
+      )!;
+      const recorded = await openRecorded(NATIVE, model, {
+        layout: slotLayout(sinks, window),
+        slots: 3,
+        rows: { formats },
+      });
+      await using decoder = recorded.decoder;
+      assertEquals(decoder.slotBytes, plan.bytes);
+      assertEquals(decoder.cacheBytes, plan.bytesInAll);
+      assertEquals(decoder.tokenBytes, plan.bytesPerToken);
+    }
   });
 }
 

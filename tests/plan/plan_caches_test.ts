@@ -5,6 +5,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import fc from "fast-check";
+import { conversationBytes, layerCaches } from "../../lib/cache/layout.ts";
 import { fittingSlots } from "../../lib/decoder/fitting_slots.ts";
 import { slotsIn } from "../../lib/decoder/gpu/gpu_size.ts";
 import { FusedGroupedQueryAttention } from "../../lib/graph/attention/fused_grouped_query.ts";
@@ -12,6 +13,7 @@ import { LLAMA } from "../../lib/graph/families/llama.ts";
 import {
   type CachePlan,
   planCaches,
+  type PlanChoice,
   type PlanRequest,
 } from "../../lib/plan/plan_caches.ts";
 import { type PlannedPolicy, POLICIES } from "../../lib/plan/policies.ts";
@@ -30,7 +32,20 @@ const REQUEST: PlanRequest = {
   memory: 384 * MIB,
 };
 /** Rows of 16 bits and nothing else, as papers count them. */
-const F16 = { precisions: [hostRows("f16", ["native"])] };
+const F16: PlanChoice = {
+  precisions: [{
+    name: "f16",
+    kvBits: 16,
+    engines: ["native"],
+    groupBytes(shape, { layers, sinks, window }) {
+      const attention = new FusedGroupedQueryAttention(shape, "float16");
+      const layout = { sinkRows: sinks, tailRows: 0, blocks: [window] };
+      return conversationBytes(
+        layerCaches({ shape: { layers }, attention }, layout),
+      );
+    },
+  }],
+};
 
 function find(
   caches: readonly CachePlan[],
@@ -67,6 +82,31 @@ Deno.test("SmolLM2-135M takes 45 KiB a token in f32, 22.5 KiB in f16", () => {
   assertEquals(find(caches, "full").bytesPerToken, 45 * 1024);
   const f16 = find(caches, "full", "f16 webgpu");
   assertEquals(f16.bytesPerToken, 22.5 * 1024);
+});
+
+Deno.test("rows of fewer bits are codes and a scale for each head; sinks and the latest 64 stay f32", () => {
+  const shape = SMOLLM2_135M; // 30 layers, keys and values, 3 heads of 64 values
+  const { caches } = planCaches(shape, REQUEST);
+  const perHead = 30 * 2 * 3;
+  for (const [rows, row] of [["int16", 132], ["int8", 68], ["int4", 36]]) {
+    for (
+      const [policy, sinks, window] of [
+        ["full", 1, 4095], // where nothing leaves, a sink is a row like others
+        ["sink-window", 4, 1020],
+        ["window", 1, 1020], // no tensor is without a row
+      ] as const
+    ) {
+      const { bytes, bytesPerToken, engines } = find(
+        caches,
+        policy,
+        `${rows} native`,
+      );
+      assertEquals(engines, ["native", "wasm"]);
+      assertEquals(bytesPerToken, perHead * Number(row));
+      const exact = perHead * 256 * (sinks + 64);
+      assertEquals(bytes, exact + window * perHead * Number(row), policy);
+    }
+  }
 });
 
 Deno.test("a GPU's slots have spare rows: a copy of the sinks, and one row for each slot", () => {
@@ -186,7 +226,7 @@ Deno.test("lazy layers and other precisions are entries of a list", () => {
   };
   const { caches } = planCaches(SMOLLM2_135M, { ...REQUEST, streams: 3 }, {
     policies: [...POLICIES, lazy],
-    precisions: [hostRows("f32", ["native"]), gpuRows("f16")],
+    precisions: [hostRows(32, ["native"]), gpuRows("f16")],
   });
   const [full, kept, half] = ["full", "sink-window", "half lazy"].map((name) =>
     find(caches, name)

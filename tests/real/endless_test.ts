@@ -61,7 +61,7 @@ Deno.test({
   name: "ten windows' worth of text keeps perplexity, in constant bytes",
   ...KEPT,
   async fn() {
-    const { decoder } = await loadedModel(SMALL);
+    const { decoder } = (await loadedModel(SMALL)).formats[0]!;
     const bytes = decoder.cacheBytes;
     decoder.open(0, new SinkWindow(4, 124));
     const stream = [...text, ...text, ...text].slice(0, 1300);

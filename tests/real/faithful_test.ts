@@ -19,7 +19,7 @@ async function teacherForced(
   model: LoadedModel,
   count: number,
 ): Promise<Float32Array[]> {
-  const { decoder } = model;
+  const { decoder } = model.formats[0]!;
   decoder.open(0, new SinkWindow(4, decoder.room.window));
   const logits: Float32Array[] = [];
   while (logits.length < count) {

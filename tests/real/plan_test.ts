@@ -14,7 +14,8 @@ const NATIVE = {
 };
 
 Deno.test("the loaded model takes what is planned from its file's header", async () => {
-  const { caches, decoder, path, id } = await loadedModel(NATIVE);
+  const { caches, formats, path, id } = await loadedModel(NATIVE);
+  const { decoder } = formats[0]!;
   const { shape, ...room } = caches;
   assertEquals(shape, { layers: 30, heads: 9, kvHeads: 3, headDim: 64 });
   const request = { ...room, tokens: 4096, streams: decoder.slots };

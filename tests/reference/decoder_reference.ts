@@ -4,12 +4,15 @@
  * It keeps the unrotated key of every token that it ever saw. The query of position p attends
  * exactly R(p) = {0 … S−1} ∪ {max(S, p−W+1) … p}, and every key of R(p) is rotated anew, by its
  * index in R(p); the query by the last one. Where windows begin at messages, R(p) past capacity
- * lacks what lies before the first of them. Nothing here knows of rings, masks or chunks.
+ * lacks what lies before the first of them. Where rows are kept in fewer bits, a key behind the sinks
+ * is rotated by its position, encoded and decoded once its query is `tailRows` behind it, and then rotated
+ * on to its index; a value likewise, without rotations. Nothing here knows of rings, masks or chunks.
  *
  * @module
  */
 import { dequantize } from "../../lib/weights/dequantize.ts";
 import { type GgufFile, openGguf } from "../../lib/weights/gguf.ts";
+import { readBack, type RowBits, type RowDefinition } from "./row_reference.ts";
 
 interface Layer {
   readonly attentionNorm: Float64Array;
@@ -82,10 +85,17 @@ export class DecoderReference {
     return new DecoderReference(await readNumbers(file), layers, ends);
   }
 
-  /** Begins a conversation; a window of `Infinity` is full attention. */
-  start(policy: ReferencePolicy): ReferenceConversation {
+  /**
+   * Begins a conversation; a window of `Infinity` is full attention.
+   *
+   * @param rows how its rows are kept; exactly, unless told
+   */
+  start(
+    policy: ReferencePolicy,
+    rows: RowDefinition = EXACT,
+  ): ReferenceConversation {
     return new ReferenceConversation(
-      policy,
+      { policy, rows },
       this.#layers.length,
       (token, attend) => {
         const { hidden } = this.#numbers;
@@ -108,8 +118,11 @@ export class DecoderReference {
   #addLayer(x: Float64Array, layer: Layer, past: Past): void {
     const { epsilon } = this.#numbers;
     const normed = normalize(x, layer.attentionNorm, epsilon);
-    past.keys.push(multiply(layer.key, normed));
-    past.values.push(multiply(layer.value, normed));
+    past.append(
+      this.#numbers,
+      multiply(layer.key, normed),
+      multiply(layer.value, normed),
+    );
     const mixed = attention(this.#numbers, multiply(layer.query, normed), past);
     add(x, multiply(layer.attentionOutput, mixed));
     const y = normalize(x, layer.feedForwardNorm, epsilon);
@@ -130,45 +143,136 @@ export interface ReferencePolicy {
   readonly boundaries?: readonly number[];
 }
 
+const EXACT: RowDefinition = {
+  keys: () => 32,
+  values: () => 32,
+  tailRows: Infinity,
+};
+
+/**
+ * How near the middle of two codes a value may be, as a share of the largest code, before the rounding
+ * of f32 may decide which of them it gets.
+ */
+const ROUNDING = 1e-6;
+
+/** A row of all heads, as it is and as it is read once it has left the tail. */
+interface PastRow {
+  readonly exact: Float64Array;
+  readonly kept: Float64Array;
+}
+
 /** What a layer has seen, and which of it the current query attends. */
-interface Past {
+class Past {
   /** Unrotated keys by position. */
-  readonly keys: Float64Array[];
-  readonly values: Float64Array[];
+  readonly keys: PastRow[] = [];
+  readonly values: PastRow[] = [];
   /** R(p), ascending. */
-  attended: readonly number[];
+  attended: readonly number[] = [];
+  /** Weights of the current query by head, as many as are attended. */
+  weights: Float64Array[] = [];
+  /** Which of it is read as it is. */
+  exact: (position: number) => boolean = () => true;
+  /** Positions of rows that rounding may have decided. */
+  readonly doubted: number[] = [];
+  readonly #bits: { keys: RowBits; values: RowBits };
+
+  constructor(bits: { keys: RowBits; values: RowBits }) {
+    this.#bits = bits;
+  }
+
+  /** Adds a token's row. */
+  append(of: Numbers, key: Float64Array, value: Float64Array): void {
+    const position = this.keys.length;
+    const rotated = inHalves(of, rotate(of, key, position));
+    const kept = inPairs(of, this.#keep(of, rotated, this.#bits.keys));
+    this.keys.push({ exact: key, kept: rotate(of, kept, -position) });
+    const keptValue = this.#keep(of, value, this.#bits.values);
+    this.values.push({ exact: value, kept: keptValue });
+  }
+
+  #keep(
+    { headDim }: Numbers,
+    row: Float64Array,
+    bits: RowBits,
+  ): Float64Array {
+    const kept = row.slice();
+    for (let at = 0; at < row.length; at += headDim) {
+      const read = readBack(row.slice(at, at + headDim), bits);
+      kept.set(read.row, at);
+      if (bits === 16 || read.doubt >= ROUNDING * 2 ** (bits - 1)) continue;
+      this.doubted.push(this.values.length);
+    }
+    return kept;
+  }
 }
 
 /** One conversation. */
 export class ReferenceConversation {
   readonly #policy: ReferencePolicy;
+  /** Of layers that keep something else. */
+  readonly #own = new Map<number, ReferencePolicy>();
+  readonly #tailRows: number;
   readonly #past: Past[];
   readonly #run: (token: number, past: Past[]) => Float64Array;
   #seen = 0;
 
   constructor(
-    policy: ReferencePolicy,
+    { policy, rows }: { policy: ReferencePolicy; rows: RowDefinition },
     layers: number,
     run: (token: number, past: Past[]) => Float64Array,
   ) {
     this.#policy = policy;
+    this.#tailRows = rows.tailRows;
     this.#past = Array.from(
       { length: layers },
-      () => ({ keys: [], values: [], attended: [] }),
+      (_, layer) =>
+        new Past({ keys: rows.keys(layer), values: rows.values(layer) }),
     );
     this.#run = run;
   }
 
   /** Appends a token; gives its logits. */
   append(token: number): Float64Array {
-    const attended = attendedPositions(this.#seen++, this.#policy);
-    for (const past of this.#past) past.attended = attended;
+    const p = this.#seen++;
+    for (const [layer, past] of this.#past.entries()) {
+      const policy = this.#own.get(layer) ?? this.#policy;
+      past.attended = attendedPositions(p, policy);
+      past.exact = (q) => q < this.#policy.sinks || q > p - this.#tailRows;
+    }
     return this.#run(token, this.#past);
+  }
+
+  /** From now on these layers keep something else. */
+  cut(layers: readonly number[], policy: ReferencePolicy): void {
+    for (const layer of layers) this.#own.set(layer, policy);
+  }
+
+  /** Weights that the last token's query of each layer and head gave to positions: see {@linkcode Past}. */
+  get weights(): readonly (readonly Float64Array[])[] {
+    return this.#past.map(({ weights }) => weights);
   }
 
   /** Appends tokens; gives the logits of each. */
   appendAll(tokens: readonly number[]): Float64Array[] {
     return tokens.map((token) => this.append(token));
+  }
+
+  /** Likewise, with `null` for those that the rounding of f32 may make others: it decides a code. */
+  expect(tokens: readonly number[]): (Float64Array | null)[] {
+    return tokens.map((token) => {
+      const logits = this.append(token);
+      return this.#isDoubted(this.#seen - 1) ? null : logits;
+    });
+  }
+
+  /** Whether such a row of any layer can have come to a token's logits, through rows of others. */
+  #isDoubted(p: number): boolean {
+    const reach = this.#past.length * this.#policy.window;
+    return this.#past.some(({ doubted }) =>
+      doubted.some((q) =>
+        q >= this.#policy.sinks && q > p - reach && q <= p - this.#tailRows
+      )
+    );
   }
 }
 
@@ -218,8 +322,9 @@ async function readNumbers(file: GgufFile): Promise<Numbers> {
 function attention(of: Numbers, query: Float64Array, past: Past): Float64Array {
   const { heads, kvHeads, headDim } = of;
   const { attended } = past;
+  const rowOf = (position: number) => past.exact(position) ? "exact" : "kept";
   const keys = attended.map((position, index) =>
-    rotate(of, past.keys[position]!, index)
+    rotate(of, past.keys[position]![rowOf(position)], index)
   );
   const asked = rotate(of, query, attended.length - 1);
   const mixed = new Float64Array(heads * headDim);
@@ -234,8 +339,9 @@ function attention(of: Numbers, query: Float64Array, past: Past): Float64Array {
     const most = Math.max(...scores);
     const weights = scores.map((score) => Math.exp(score - most));
     const total = weights.reduce((sum, weight) => sum + weight, 0);
+    past.weights[head] = Float64Array.from(weights, (weight) => weight / total);
     for (const [i, position] of attended.entries()) {
-      const value = past.values[position]!;
+      const value = past.values[position]![rowOf(position)];
       const weight = weights[i]! / total;
       for (let d = 0; d < headDim; d++) {
         mixed[at + d]! += weight * value[kv + d]!;
@@ -261,6 +367,23 @@ function rotate(
     }
   }
   return rotated;
+}
+
+/** Each head's pairs 2i and 2i + 1 at i and i + headDim / 2, the order in which rows are kept. */
+function inHalves({ headDim }: Numbers, rows: Float64Array): Float64Array {
+  return rows.map((_, at) => {
+    const d = at % headDim;
+    const [pair, second] = [d % (headDim / 2), d < headDim / 2 ? 0 : 1];
+    return rows[at - d + 2 * pair + second]!;
+  });
+}
+
+/** What {@linkcode inHalves} was given. */
+function inPairs({ headDim }: Numbers, rows: Float64Array): Float64Array {
+  return rows.map((_, at) => {
+    const d = at % headDim;
+    return rows[at - d + Math.floor(d / 2) + (d % 2) * (headDim / 2)]!;
+  });
 }
 
 /** `matrix [rows, x.length] · x` */

@@ -35,6 +35,7 @@ Deno.test("a whole answer has OpenAI's shape", async () => {
       everstream: {
         policy: "sink-window",
         evict: "token",
+        kv_bits: 32,
         held: 6,
         seen: 6,
         evicted: 0,
@@ -44,6 +45,7 @@ Deno.test("a whole answer has OpenAI's shape", async () => {
           position: 4,
           messages: { whole: 1, partial: [], gone: { from: 0, to: 0 } },
         },
+        lazy_layers: [],
         bytes: 64 * 23_040,
         full_bytes: 6 * 23_040,
       },
@@ -64,15 +66,18 @@ Deno.test("a request can say what its cache keeps", async () => {
     window: 30,
     evict: "turn" as const,
   };
-  await (await chat(hello({ everstream }))).text();
-  assertEquals(model.requests[0]!.policy, everstream);
+  await (await chat(hello({ everstream: { ...everstream, kv_bits: 8 } })))
+    .text();
+  assertEquals(model.requests[0]!.policy, { ...everstream, kvBits: 8 });
   for (
     const [everstream, param] of [
       [{ policy: "lru" }, "everstream.policy"],
       [{ sinks: -1 }, "everstream.sinks"],
       [{ window: 0 }, "everstream.window"],
       [{ evict: "message" }, "everstream.evict"],
-      [{ kv_bits: 3 }, "everstream"],
+      [{ kv_bits: 3 }, "everstream.kv_bits"],
+      [{ kv_bits: "8" }, "everstream.kv_bits"],
+      [{ bits: 8 }, "everstream.bits"],
       [7, "everstream"],
     ] as const
   ) {

@@ -9,6 +9,7 @@ const CACHES = {
   shape: { layers: 30, heads: 9, kvHeads: 3, headDim: 64 },
   sinks: 4,
   window: 1020,
+  lazyLayers: 10,
   memory: 384 * 2 ** 20,
 };
 
@@ -34,12 +35,14 @@ Deno.test("a plan says what conversations of the loaded model take", async () =>
     streams: 3,
     sinks: 4,
     window: 1020,
+    lazy_layers: 10,
     memory: 384 * 2 ** 20,
     left_out: [],
   });
   assertEquals(caches[0], {
     policy: "full",
     precision: "f32",
+    kv_bits: 32,
     engines: ["native", "wasm"],
     capacity: 8192,
     bytes_per_token: 46_080,

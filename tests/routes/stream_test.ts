@@ -52,8 +52,8 @@ Deno.test("usage asked for comes last, and is null before", async () => {
     hello({ stream: true, stream_options: { include_usage: true } }),
   );
   const cache =
-    '{"policy":"sink-window","evict":"token","held":4,"seen":4,"evicted":0,"capacity":64,"sinks":4,"horizon":{"position":4,"messages":{"whole":1,"partial":[],"gone":{"from":0,"to":0}}},' +
-    '"bytes":1474560,"full_bytes":92160}';
+    '{"policy":"sink-window","evict":"token","kv_bits":32,"held":4,"seen":4,"evicted":0,"capacity":64,"sinks":4,"horizon":{"position":4,"messages":{"whole":1,"partial":[],"gone":{"from":0,"to":0}}},' +
+    '"lazy_layers":[],"bytes":1474560,"full_bytes":92160}';
   assertEquals(await plainFrames(response), [
     `data: {${HEAD},${
       choice('{"role":"assistant","content":""}')
@@ -79,6 +79,7 @@ Deno.test("the cache's state is in the chunks of who asks for it", async () => {
   const state = (seen: number, sinks = 2) => ({
     policy: "sink-window",
     evict: "token",
+    kv_bits: 32,
     held: seen,
     seen,
     evicted: 0,
@@ -92,6 +93,7 @@ Deno.test("the cache's state is in the chunks of who asks for it", async () => {
         gone: { from: 0, to: 0 },
       },
     },
+    lazy_layers: [],
     bytes: 115_200,
     full_bytes: seen * 23_040,
   });

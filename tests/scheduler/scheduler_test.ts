@@ -10,6 +10,7 @@ import {
   type Sample,
   type Sampler,
 } from "../../lib/sampling/mod.ts";
+import { ComputeTurns } from "../../lib/scheduler/compute_turns.ts";
 import { Scheduler } from "../../lib/scheduler/scheduler.ts";
 
 /** A decoder whose runs end when they are told to; logits are the slot and what it has seen. */
@@ -88,13 +89,20 @@ async function tokensOf(
   return (await Promise.all(samples)).map(({ token }) => token);
 }
 
-/** A scheduler on a clock of its own. */
-function open() {
+/** A scheduler on a clock of its own, which waits so many milliseconds for each turn. */
+function open(wait = 0) {
   const decoder = new ManualDecoder();
   const clock = { now: 0 };
+  const turns = new ComputeTurns();
+  const take = turns.take.bind(turns);
+  turns.take = (work) =>
+    take(() => {
+      clock.now += wait;
+      return work();
+    });
   const scheduler = new Scheduler(
     decoder as unknown as Decoder,
-    () => clock.now,
+    { now: () => clock.now, turns },
   );
   return { decoder, scheduler, clock };
 }
@@ -155,33 +163,35 @@ Deno.test("short prompts are read first, and a long one gets on all the same", a
   ]);
 });
 
-Deno.test("while others stream, a prompt's chunks follow from what steps take", async () => {
-  const { decoder, scheduler, clock } = open();
-  let streaming = true;
-  const stream = (async () => {
-    while (streaming) await scheduler.step(0, 1, sampled);
-  })();
-  // A step takes 10 ms, a chunk 1 ms a token: (2.2 − 1) · 10.
-  const run = decoder.run.bind(decoder);
-  decoder.run = async (chunks) => {
-    const result = await run(chunks);
-    const [{ slot, tokens }] = chunks as [DecodeChunk];
-    clock.now += slot === 0 ? 10 : tokens.length;
-    return result;
-  };
-  await decoder.end(3);
-  const prompt = scheduler.prefill(4, numbers(60), sampled);
-  let ended = false;
-  prompt.then(() => ended = true);
-  while (!ended) await decoder.end();
-  streaming = false;
-  await decoder.end();
-  await stream;
-  const chunks = decoder.runs.filter((run) => run.startsWith("4:"));
-  assertEquals(chunks, ["4:8", "4:12", "4:12", "4:12", "4:12", "4:4"]);
-  const between = decoder.runs.join(" ").split(/ ?4:\d+ ?/).slice(1, -1);
-  assertEquals(between, Array(5).fill("0:1"));
-});
+for (const wait of [0, 1000]) {
+  Deno.test(`while others stream, a prompt's chunks follow from what steps take, after ${wait} ms of waiting`, async () => {
+    const { decoder, scheduler, clock } = open(wait);
+    let streaming = true;
+    const stream = (async () => {
+      while (streaming) await scheduler.step(0, 1, sampled);
+    })();
+    // A step takes 10 ms, a chunk 1 ms a token: (2.2 − 1) · 10.
+    const run = decoder.run.bind(decoder);
+    decoder.run = async (chunks) => {
+      const result = await run(chunks);
+      const [{ slot, tokens }] = chunks as [DecodeChunk];
+      clock.now += slot === 0 ? 10 : tokens.length;
+      return result;
+    };
+    await decoder.end(3);
+    const prompt = scheduler.prefill(4, numbers(60), sampled);
+    let ended = false;
+    prompt.then(() => ended = true);
+    while (!ended) await decoder.end();
+    streaming = false;
+    await decoder.end();
+    await stream;
+    const chunks = decoder.runs.filter((run) => run.startsWith("4:"));
+    assertEquals(chunks, ["4:8", "4:12", "4:12", "4:12", "4:12", "4:4"]);
+    const between = decoder.runs.join(" ").split(/ ?4:\d+ ?/).slice(1, -1);
+    assertEquals(between, Array(5).fill("0:1"));
+  });
+}
 
 Deno.test("an error in a batch reaches those alone that fail alone", async () => {
   const { decoder, scheduler } = open();

@@ -26,6 +26,10 @@ export class ScriptedStore implements SlotStore {
     this.caches = Array(slots).fill("");
   }
 
+  close(slot: number): void {
+    this.caches[slot] = "";
+  }
+
   /** Takes ten bytes for each character. */
   save(slot: number): Snapshot {
     const cache = this.caches[slot]!;

@@ -22,6 +22,7 @@ type Events = AsyncGenerator<GenerationEvent, void, void>;
 const CACHE: CacheUsage = {
   policy: "sink-window",
   evict: "token",
+  kvBits: 8,
   held: 5,
   seen: 7,
   evicted: 2,
@@ -31,6 +32,7 @@ const CACHE: CacheUsage = {
     position: 3,
     messages: { whole: 1, partial: [0], gone: { from: 1, to: 1 } },
   },
+  lazyLayers: [2, 5],
   bytes: 1000,
   fullBytes: 1400,
 };
@@ -76,6 +78,7 @@ export const CACHES: CacheSetup = {
   shape: { layers: 2, heads: 4, kvHeads: 2, headDim: 16 },
   sinks: 4,
   window: 60,
+  lazyLayers: "auto",
   memory: 1 << 20,
 };
 

@@ -1,4 +1,5 @@
 /** Which rows of which layer are kept how: what `kv_bits` comes to. @module */
+import type { KvBits } from "../../cache/cache_format.ts";
 import {
   F32_ROWS,
   INT16_ROWS,
@@ -6,12 +7,6 @@ import {
   INT8_ROWS,
   type RowFormat,
 } from "./row_format.ts";
-
-/** Bits of an element of a row. */
-export const KV_BITS = [32, 16, 8, 4] as const;
-
-/** Bits of an element of a row. */
-export type KvBits = typeof KV_BITS[number];
 
 /** How each layer keeps its rows. */
 export interface RowFormats {

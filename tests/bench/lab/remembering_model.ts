@@ -44,8 +44,18 @@ export class RememberingDecoder implements Decoder {
     this.#tokens = [];
   }
 
+  close(): void {}
+
   seen(): number {
     return this.#tokens.length;
+  }
+
+  lazyLayers(): readonly number[] {
+    return [];
+  }
+
+  rewindable(): boolean {
+    return false;
   }
 
   rewind(): void {

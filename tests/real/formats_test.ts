@@ -1,0 +1,48 @@
+/** Formats, with the real model and its vocabulary. */
+import { assert, assertEquals } from "@std/assert";
+import { Ajv } from "ajv";
+import { jsonGrammar } from "../../lib/grammar/json_grammar.ts";
+import { readConfig } from "../../lib/config.ts";
+import { loadModel } from "../../lib/load_model.ts";
+import { realModelPath } from "../real_model.ts";
+import { answer, chat } from "../chat/scripted_decoder.ts";
+
+const SCHEMA = {
+  type: "object",
+  properties: {
+    name: { type: "string" },
+    age: { type: "integer", minimum: 0, maximum: 130 },
+    hobbies: {
+      type: "array",
+      items: { enum: ["reading", "chess", "football"] },
+      minItems: 1,
+      maxItems: 3,
+    },
+    email: { anyOf: [{ type: "string", format: "email" }, { type: "null" }] },
+  },
+  required: ["name", "age", "hobbies", "email"],
+  additionalProperties: false,
+};
+
+Deno.test("the real model answers by a schema", async () => {
+  await realModelPath();
+  const { service, release } = await loadModel(readConfig({
+    get: (name) => name === "EVERSTREAM_ENGINE" ? "native" : Deno.env.get(name),
+  }));
+  try {
+    const request = chat(
+      ["Describe Ada, who is 36 and likes chess, as JSON."],
+      { format: { grammar: jsonGrammar(SCHEMA) }, maxTokens: 200 },
+    );
+    const { text, finishReason } = await answer(service, request);
+    assertEquals(finishReason, "stop", text);
+    const ajv = new Ajv({ validateFormats: false });
+    assert(
+      ajv.validate(SCHEMA, JSON.parse(text)),
+      `${text}: ${ajv.errorsText()}`,
+    );
+  } finally {
+    service.close();
+    await release();
+  }
+});
