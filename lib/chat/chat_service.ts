@@ -259,6 +259,7 @@ export class ChatService implements ChatModel {
     const deadline = new Deadline(this.#parts.limits.answerTimeout, cancelled);
     let turn: Turn | null = null;
     let choice: Choice | null = null;
+    let beginning: Beginning | null = null;
     let evicted = 0;
     let last: number | null = null;
     let failed = false;
@@ -269,7 +270,7 @@ export class ChatService implements ChatModel {
         : this.#begin(prompt, owner, lease, deadline.signal);
       evicted = this.#cache(turn).evicted;
       const tokens = await this.#appendPrompt(turn);
-      const beginning = await this.#findBeginning(turn, tokens.block.length);
+      beginning = await this.#findBeginning(turn, tokens.block.length);
       const promptTokens = turn.log.tokens;
       const room = roomForAnswer(
         prompt.policy,
@@ -338,6 +339,8 @@ export class ChatService implements ChatModel {
     } finally {
       deadline.clear();
       choice?.release();
+      // An answer that ends before it computes what it claimed leaves that to others.
+      if (beginning && "claim" in beginning) beginning.claim.abandon();
       if (turn) this.#evicted += this.#cache(turn).evicted - evicted;
       lease.release(
         turn && !failed
@@ -593,16 +596,12 @@ export class ChatService implements ChatModel {
     if ("snapshot" in beginning) {
       return await decoder.restore(turn.slot, beginning.snapshot);
     }
-    try {
-      yield* this.#prefill(
-        turn,
-        tokens,
-        (options) => scheduler.prefill(turn.slot, tokens, options),
-      );
-      beginning.claim.give(decoder.save(turn.slot));
-    } finally {
-      beginning.claim.abandon();
-    }
+    yield* this.#prefill(
+      turn,
+      tokens,
+      (options) => scheduler.prefill(turn.slot, tokens, options),
+    );
+    beginning.claim.give(decoder.save(turn.slot));
   }
 
   /** Appends part of the prompt, telling how the cache fills; gives what that gives. */

@@ -13,7 +13,7 @@ import type {
   ToolCall,
   Usage,
 } from "./chat_model.ts";
-import { Inbox } from "../worker/inbox.ts";
+import { Inbox } from "./inbox.ts";
 import { ToolCallReader } from "./tool_calls.ts";
 
 /** Part of a choice, with the calls that became complete with it. */
@@ -37,8 +37,8 @@ export type AnswerEvent =
 
 /**
  * Asks the model for `n` choices for each of the requests; those of the first request come first. The
- * first choice is what the request alone would get, the others have seeds derived from its seed. The
- * answer ends when all have ended, fails as soon as one fails, and ending it early ends all.
+ * first choice has the request's seed, and so what the request alone would get, within the engine's
+ * rounding; the others have seeds derived from it. The answer ends when all have ended, fails as soon as one fails, and ending it early ends all.
  *
  * @example Two answers to a request
  * ```ts ignore

@@ -12,6 +12,7 @@
 import { Template } from "@huggingface/jinja";
 import type { Piece, Tokenizer } from "../text/tokenizer.ts";
 import { type ChatMessage, RequestError, type Tool } from "./chat_model.ts";
+import { ControlTexts } from "./control_texts.ts";
 import { jinjaMessage, jinjaTool, WIRE_WORDS } from "./jinja_values.ts";
 import { TOOL_CALL_START } from "./tool_calls.ts";
 
@@ -283,79 +284,6 @@ class JinjaChatTemplate implements ChatTemplate {
           ? text
           : this.#controls.breakUp(text.toWellFormed(), noncharacter),
     );
-  }
-}
-
-/** Finds control tokens' texts in text. */
-class ControlTexts {
-  readonly #ids: ReadonlyMap<string, number>;
-  /** One control token's text, as a group so that splitting keeps it; `null` if there is none. */
-  readonly #any: RegExp | null;
-  /** Where a control token's text begins, overlapping ones too, after its first character. */
-  readonly #inside: RegExp | null;
-  /** Beginnings and endings of control tokens' texts. */
-  readonly #heads = new Set<string>();
-  readonly #tails = new Set<string>();
-  readonly #longest: number;
-
-  constructor(tokenizer: Tokenizer) {
-    // A text of one character cannot be broken up; no known vocabulary has such a control token.
-    const texts = tokenizer.controlTexts.filter((text) =>
-      Array.from(text).length > 1
-    );
-    texts.sort((a, b) => b.length - a.length);
-    this.#ids = new Map(
-      texts.map((text) => [text, tokenizer.control(text) as number]),
-    );
-    this.#longest = texts[0]?.length ?? 0;
-    const any = texts.map((text) => RegExp.escape(text)).join("|");
-    this.#any = any === "" ? null : new RegExp(`(${any})`, "u");
-    this.#inside = any === "" ? null : new RegExp(`(?=(?:${any}))[^]`, "gu");
-    for (const text of texts) {
-      for (let i = 1; i < text.length; i++) {
-        this.#heads.add(text.slice(0, i));
-        this.#tails.add(text.slice(i));
-      }
-    }
-  }
-
-  textOf(id: number | undefined): string {
-    for (const [text, other] of this.#ids) if (other === id) return text;
-    return "";
-  }
-
-  split(text: string): Piece[] {
-    if (!this.#any) return text === "" ? [] : [{ text }];
-    return text.split(this.#any).map((part) => {
-      const id = this.#ids.get(part);
-      return id === undefined ? { text: part } : { special: id };
-    });
-  }
-
-  /**
-   * Breaks up control tokens' texts: whole ones inside, and at the edges those that what stands
-   * before or behind might complete. The edges are those of the trimmed text: templates trim.
-   */
-  breakUp(text: string, noncharacter: string): string {
-    const core = text.trim();
-    if (!this.#inside || core === "") return text;
-    const begin = text.indexOf(core);
-    const edge = this.#mayBeCompleted(core) ? noncharacter : "";
-    const broken = core.replace(this.#inside, `$&${noncharacter}`);
-    return text.slice(0, begin) + edge + broken + edge +
-      text.slice(begin + core.length);
-  }
-
-  /** Whether the text ends as a control token's begins, or the reverse, or lies inside of one. */
-  #mayBeCompleted(core: string): boolean {
-    for (let n = Math.min(core.length, this.#longest); n > 0; n--) {
-      if (
-        this.#heads.has(core.slice(-n)) || this.#tails.has(core.slice(0, n))
-      ) return true;
-    }
-    if (core.length >= this.#longest) return false;
-    for (const text of this.#ids.keys()) if (text.includes(core)) return true;
-    return false;
   }
 }
 

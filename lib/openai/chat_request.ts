@@ -89,6 +89,15 @@ const schema = z.strictObject(
     if (body.top_logprobs != null && body.logprobs !== true) {
       refuse("top_logprobs", "left out unless 'logprobs' is true");
     }
+    const format = body.response_format?.type ?? "text";
+    if (
+      body.tools?.length && body.tool_choice !== "none" && format !== "text"
+    ) {
+      refuse(
+        "tools",
+        `left out with 'response_format' ${format}: it leaves no room for calls`,
+      );
+    }
     const { max_tokens: most, max_completion_tokens: mostCompletion } = body;
     if (most != null && mostCompletion != null && most !== mostCompletion) {
       refuse("max_tokens", "left out or equal to 'max_completion_tokens'");

@@ -12,7 +12,7 @@ import type {
   ModelState,
 } from "../chat/chat_model.ts";
 import type { ThreadCopy } from "../chat/thread.ts";
-import { Inbox } from "./inbox.ts";
+import { Inbox } from "../chat/inbox.ts";
 import { fromPlainError } from "./plain_error.ts";
 import type { Answer, Methods, Question, Value } from "./protocol.ts";
 

@@ -99,3 +99,16 @@ Deno.test("choices: seeds derived from one differ, and are the same again", () =
     assertEquals(seeds, seeds.map((_, k) => seedOfChoice(seed, k)));
   }
 });
+
+Deno.test("choices: what one that left had claimed is computed by the next", async () => {
+  const decoder = new ScriptedDecoder({ slots: 2 });
+  const service = openService(decoder, { ...SHARED, answerTimeout: 2000 });
+  const request = chat(["hi"], { system: "hello user" });
+  for (const  of of[request, { ...request, choices: 2 }]) {
+    const left = service.generate(of);
+    await left.next();
+    await left.return();
+    const { texts } = await choices(service, request, of === request ? 1 : 2);
+    assertEquals(new Set(texts), new Set(["hello"]));
+  }
+});

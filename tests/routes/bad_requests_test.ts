@@ -58,6 +58,20 @@ const cases: Case[] = [
     param: "tools[0]",
   },
   {
+    name: "a tool whose parameters nest a million deep",
+    init: {
+      ...chat,
+      body:
+        `{"messages":[{"role":"user","content":""}],"tools":[{"type":"function",` +
+        `"function":{"name":"f","parameters":{"a":${"[".repeat(1e6)}${
+          "]".repeat(1e6)
+        }}}}]}`,
+    },
+    status: 400,
+    code: "invalid_value",
+    param: "tools[0].function.parameters",
+  },
+  {
     name: "JSON that is no object",
     init: { ...chat, body: "[1]" },
     status: 400,
