@@ -104,11 +104,15 @@ Deno.test("choices: what one that left had claimed is computed by the next", asy
   const decoder = new ScriptedDecoder({ slots: 2 });
   const service = openService(decoder, { ...SHARED, answerTimeout: 2000 });
   const request = chat(["hi"], { system: "hello user" });
-  for (const  of of[request, { ...request, choices: 2 }]) {
-    const left = service.generate(of);
+  for (const first of [request, { ...request, choices: 2 }]) {
+    const left = service.generate(first);
     await left.next();
     await left.return();
-    const { texts } = await choices(service, request, of === request ? 1 : 2);
+    const { texts } = await choices(
+      service,
+      request,
+      first === request ? 1 : 2,
+    );
     assertEquals(new Set(texts), new Set(["hello"]));
   }
 });
