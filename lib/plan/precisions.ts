@@ -78,8 +78,8 @@ export function gpuRows(element: Element): Precision {
 export const PRECISIONS: readonly Precision[] = [
   hostRows(32, ["native", "wasm"]),
   hostRows(16, ["native", "wasm"]),
-  hostRows(8, ["native", "wasm"]),
-  hostRows(4, ["native", "wasm"]),
+  hostRows(8, ["native", "wasm", "webgpu"]),
+  hostRows(4, ["native", "wasm", "webgpu"]),
   gpuRows("f32"),
   gpuRows("f16"),
 ];
