@@ -7,7 +7,6 @@
 import {
   blockCount,
   conversationBytes,
-  layerCaches,
   slotLayout,
 } from "../cache/layout.ts";
 import { bankRows, gpuSlotBytes } from "../decoder/gpu/gpu_size.ts";
@@ -50,9 +49,8 @@ export function hostRows(
       const attention = new GroupedQueryAttention(shape, { blocks, formats });
       const { tailRows } = attention;
       const layout = slotLayout(sinks, window, { tailRows });
-      return conversationBytes(
-        layerCaches({ shape: { layers }, attention }, layout),
-      );
+      const layer = { tensors: attention.tensors(0), layout };
+      return layers * conversationBytes([layer]);
     },
   };
 }

@@ -101,7 +101,7 @@ Deno.test("rows of fewer bits are codes and a scale for each head; sinks and the
         policy,
         `${rows} native`,
       );
-      assertEquals(engines, ["native", "wasm"]);
+      assertEquals(engines.slice(0, 2), ["native", "wasm"]);
       assertEquals(bytesPerToken, perHead * Number(row));
       const exact = perHead * 256 * (sinks + 64);
       assertEquals(bytes, exact + window * perHead * Number(row), policy);
