@@ -150,10 +150,11 @@ export function recordingModel(chunk = 16): RecordingModel {
     engine: "native",
     reason: "a test",
     threads: 1,
+    layers: 4,
     tokenizer,
     decoders,
     turns,
-    decoder(policy, slots = 1) {
+    decoder(policy, { slots = 1 } = {}) {
       const index = decoders.length;
       const decoder = new RecordingDecoder(policy, {
         slots,
