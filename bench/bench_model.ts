@@ -163,8 +163,9 @@ export class BenchStream {
   static async open(
     model: BenchModel,
     policy: SinkWindow,
+    room: BenchRoom = {},
   ): Promise<BenchStream> {
-    const decoder = new RecomputingDecoder(await model.decoder(policy));
+    const decoder = new RecomputingDecoder(await model.decoder(policy, room));
     return new BenchStream(decoder, policy);
   }
 

@@ -27,6 +27,11 @@ export function tablesOf(summary: LabSummary): TitledTable[] {
       summary.withoutSinks,
     ),
     comparisonTable(
+      "Fewer bits or lazy layers, over plain rows in all layers",
+      `Perplexity of one over the other's after token ${summary.start}, ± one standard error. ${DRIFT}`,
+      summary.againstPlain,
+    ),
+    comparisonTable(
       "Over a window that is recomputed for each token",
       `At the sampled positions alone, ± one standard error. ${DRIFT}`,
       summary.againstRecompute,
@@ -43,7 +48,8 @@ function policiesTable({ policies, start, tokens }: LabSummary): TitledTable {
     note:
       `Perplexity over all tokens, after token ${start} (all but full have evicted by then), and at the ` +
       "positions that window-recompute was measured at; KL from full and the share of equal most " +
-      "likely tokens after it, as far as full went, and both before the policy evicts (rounding); " +
+      "likely tokens after it, as far as full went, and both before the policy evicts (rounding); the " +
+      "cache is that of one conversation; " +
       "milliseconds a token in chunks and one a run.",
     table: {
       columns: [

@@ -11,7 +11,7 @@ const LINE_HEIGHT = 15;
 /** Sinks whose lines are drawn, where there are several numbers. */
 const SINKS = 4;
 
-/** Perplexity along the text: `full`, and each window with and without sinks. */
+/** Perplexity along the text: `full`, and each window with and without sinks, of plain rows. */
 export function renderSvg(summary: LabSummary): string {
   const policies = summary.policies.filter(isDrawn(summary));
   const plot = perplexityPlot({ ...summary, policies });
@@ -47,13 +47,13 @@ ${renderLabels(plot, scale)}
 `;
 }
 
-/** All but `sink-window`s whose number of sinks is not the usual one, if there are such with it. */
+/** All but `sink-window`s whose number of sinks is not the usual one, if there are such with it, and fewer bits. */
 function isDrawn({ policies }: LabSummary): (policy: PolicyFigures) => boolean {
   const usual = policies.some(({ kind, sinks }) =>
     kind === "sink-window" && sinks === SINKS
   );
-  return ({ kind, sinks }) =>
-    kind !== "sink-window" || !usual || sinks === SINKS;
+  return ({ kind, sinks, kvBits }) =>
+    kvBits === 32 && (kind !== "sink-window" || !usual || sinks === SINKS);
 }
 
 /** From values to places. */

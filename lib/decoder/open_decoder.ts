@@ -7,7 +7,7 @@ import {
 } from "../cache/layout.ts";
 import type { CacheFormat } from "../cache/cache_format.ts";
 import type { GpuPreference } from "../engine/adapter.ts";
-import type { Engine, EngineName, EngineSession } from "../engine/engine.ts";
+import type { Engine, EngineName } from "../engine/engine.ts";
 import { Gpu } from "../engine/gpu.ts";
 import { gpuWithHostCaches } from "../engine/gpu_host.ts";
 import { chooseRows, type GpuRowsChoice } from "../engine/gpu_element.ts";
@@ -22,7 +22,6 @@ import {
 import { rowFormats } from "../graph/attention/row_formats.ts";
 import {
   type DecoderGraph,
-  type DecoderPlan,
   openDecoderGraph,
   planDecoder,
 } from "../graph/convert.ts";
