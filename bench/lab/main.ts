@@ -7,9 +7,10 @@ import { measureLab } from "./measure.ts";
 import { type LabCommand, parseLabOptions, USAGE } from "./options.ts";
 import { type LabRecord, readRecord } from "./record.ts";
 import { renderHtml } from "./report_html.ts";
-import { renderText } from "./report_text.ts";
+import { tablesOf } from "./report_text.ts";
 import { summarizeLab } from "./summary.ts";
 import { renderSvg } from "./svg.ts";
+import { renderTables } from "./tables.ts";
 
 async function lab(options: LabCommand): Promise<boolean> {
   const path = join(options.out, "policies.json");
@@ -34,7 +35,9 @@ async function writeReports(
   { out, svg }: LabCommand,
 ): Promise<void> {
   const summary = summarizeLab(record);
-  console.log(`${renderMachine(record.machine)}\n\n${renderText(summary)}`);
+  console.log(
+    `${renderMachine(record.machine)}\n\n${renderTables(tablesOf(summary))}`,
+  );
   await Deno.writeTextFile(join(out, "policies.html"), renderHtml(summary));
   if (svg === undefined) return;
   await Deno.mkdir(dirname(svg), { recursive: true });

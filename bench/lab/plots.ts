@@ -10,8 +10,8 @@ export interface Line {
   /** Lengths of dashes and gaps; none for a solid line. */
   readonly dash: readonly number[];
   readonly values: readonly (number | null)[];
-  /** Whether to draw dots alone. */
-  readonly dots?: boolean;
+  /** Whether to draw a dot for each value, without a line or on it. */
+  readonly dots?: "alone" | "joined";
 }
 
 /** Lines over a common axis. */
@@ -21,7 +21,11 @@ export interface Plot {
   readonly yLabel: string;
   /** Whether the y axis is logarithmic. */
   readonly logarithmic: boolean;
+  readonly xLogarithmic?: boolean;
+  /** Ascending. */
   readonly x: readonly number[];
+  /** What dots at each x are called. */
+  readonly names?: readonly string[];
   readonly lines: readonly Line[];
   /** A vertical line: where something is expected. */
   readonly mark?: { readonly x: number; readonly label: string };
@@ -90,7 +94,7 @@ function bytesPlot({ policies }: LabSummary): Plot {
     x: drawn.map(({ cacheBytes }) => cacheBytes / 2 ** 20),
     lines: drawn.map((policy, at) => ({
       ...styleOf(policy),
-      dots: true,
+      dots: "alone",
       values: drawn.map((_, i) => i === at ? policy.evicted : null),
     })),
   };

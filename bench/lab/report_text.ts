@@ -1,23 +1,9 @@
-/** What the lab prints. @module */
-import { section, type Table } from "../../lib/program/table.ts";
+/** What the reports on policies say in tables. @module */
 import type { RecallResult } from "./recall.ts";
 import type { Comparison, LabSummary, PolicyFigures } from "./summary.ts";
+import { fixed, mebibytes, percent, type TitledTable } from "./tables.ts";
 
-/** All tables, those without rows left out. */
-export function renderText(summary: LabSummary): string {
-  return tablesOf(summary).map(({ title, note, table }) =>
-    `${section(title, table)}\n${note}`
-  ).join("\n\n");
-}
-
-/** A table and what it says. */
-export interface TitledTable {
-  readonly title: string;
-  readonly note: string;
-  readonly table: Table;
-}
-
-/** The tables of both reports. */
+/** The tables, those without rows left out. */
 export function tablesOf(summary: LabSummary): TitledTable[] {
   return [
     policiesTable(summary),
@@ -83,7 +69,7 @@ function policyRow(policy: PolicyFigures): string[] {
     percent(distance?.agreement),
     fixed(distance?.klBefore, 4),
     percent(distance?.agreementBefore),
-    (policy.cacheBytes / 2 ** 20).toFixed(1),
+    mebibytes(policy.cacheBytes),
     fixed(policy.chunkMs, 2),
     fixed(policy.stepMs, 1),
   ];
@@ -139,16 +125,4 @@ function recallTable(recall: readonly RecallResult[]): TitledTable {
       ]),
     },
   };
-}
-
-function fixed(value: number | null | undefined, digits: number): string {
-  return value === null || value === undefined || Number.isNaN(value)
-    ? "-"
-    : value.toFixed(digits);
-}
-
-function percent(share: number | null | undefined): string {
-  return share === null || share === undefined
-    ? "-"
-    : `${(share * 100).toFixed(1)} %`;
 }

@@ -12,9 +12,10 @@ import {
   type StreamRecord,
 } from "../../../bench/lab/record.ts";
 import { renderHtml } from "../../../bench/lab/report_html.ts";
-import { renderText } from "../../../bench/lab/report_text.ts";
+import { tablesOf } from "../../../bench/lab/report_text.ts";
 import { summarizeLab } from "../../../bench/lab/summary.ts";
 import { renderSvg } from "../../../bench/lab/svg.ts";
+import { renderTables } from "../../../bench/lab/tables.ts";
 
 const MACHINE = {
   date: "2026-01-01T00:00:00.000Z",
@@ -183,7 +184,7 @@ Deno.test("the report contains its data and scripts, and refers to nothing outsi
 });
 
 Deno.test("the printed report says where the edge is and what is worse by how much", () => {
-  const text = renderText(summarizeLab(RECORD));
+  const text = renderTables(tablesOf(summarizeLab(RECORD)));
   for (
     const part of [
       "up to distance 255 by its arithmetic",
@@ -220,7 +221,7 @@ Deno.test("a part that was not measured is left out", () => {
     recomputed: [],
   });
   assertEquals(plotsOf(summary).length, 2);
-  const text = renderText(summary);
+  const text = renderTables(tablesOf(summary));
   assert(text.startsWith("Recall of 3 facts") && !text.includes("Policies"));
 });
 
