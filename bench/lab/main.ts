@@ -1,8 +1,9 @@
-/** The program behind `deno task lab`: compares cache policies on a text. @module */
+/** The program behind `deno task lab`: compares cache policies, or kinds of caches, on a text. @module */
 import { dirname, join } from "node:path";
 import { readConfig } from "../../lib/config.ts";
 import { exitStatus } from "../../lib/program/program.ts";
 import { renderMachine } from "../report.ts";
+import { CURVE_PROGRAM } from "./curve_program.ts";
 import { measureLab } from "./measure.ts";
 import { type LabCommand, parseLabOptions, USAGE } from "./options.ts";
 import { type LabRecord, readRecord } from "./record.ts";
@@ -46,5 +47,10 @@ async function writeReports(
 
 if (import.meta.main) {
   const program = { usage: USAGE, parse: parseLabOptions, run: lab };
-  Deno.exit(await exitStatus(program, Deno.args));
+  const [command, ...args] = Deno.args;
+  Deno.exit(
+    command === "curve"
+      ? await exitStatus(CURVE_PROGRAM, args)
+      : await exitStatus(program, Deno.args),
+  );
 }

@@ -13,6 +13,7 @@ import {
   type LabPolicy,
   sinkWindow,
 } from "./policies.ts";
+import { STEPS } from "./policy_stream.ts";
 import {
   measureRecall,
   type RecallOptions,
@@ -29,8 +30,6 @@ import {
 import { recomputeWindow, samplePositions } from "./recompute.ts";
 import { streamPolicies } from "./stream.ts";
 
-/** Runs of one token that are timed. */
-const STEPS = 32;
 /** Wrong numbers beside each right one. */
 const DISTRACTORS = 7;
 /** Tokens of text before a fact. */

@@ -42,6 +42,7 @@ export interface LabOptions {
 /** What `--help` prints. */
 export const USAGE = `Usage: deno task lab policies --text FILE [OPTIONS]
        deno task lab render [--out DIR] [--svg FILE]
+       deno task lab curve --help
 
 "policies" streams a text through each cache policy on the model that EVERSTREAM_MODEL names, and
 writes DIR/policies.json and DIR/policies.html, which needs no other file. "render" writes the HTML

@@ -5,6 +5,9 @@ import { median } from "../statistics.ts";
 import { divergence, type Reference, summarize } from "./distributions.ts";
 import type { LabPolicy } from "./policies.ts";
 
+/** Runs of one token that are timed. */
+export const STEPS = 32;
+
 /** What one policy made of a text: one value for each query that was scored, about the token after it. */
 export interface StreamedPolicy extends LabPolicy {
   /** −ln of the probability of the text's next token; of `full` only as far as it holds all. */
