@@ -64,8 +64,9 @@ function scaleOf(plot: Plot): Scale {
   };
 }
 
-function xAxis({ x, xLogarithmic = false }: Plot): Axis {
-  const [low, high] = [Math.min(...x), Math.max(...x)];
+function xAxis({ x, mark, xLogarithmic = false }: Plot): Axis {
+  const shown = mark ? [...x, mark.x] : x;
+  const [low, high] = [Math.min(...shown), Math.max(...shown)];
   return xLogarithmic
     ? logAxis(low / 1.2, high * 1.2, { base: 2 })
     : linearAxis(0, high);
@@ -88,7 +89,7 @@ function renderMark({ x, label }: { x: number; label: string }, scale: Scale) {
   return `<path d="M${at} ${EDGE.top}V${
     HEIGHT - EDGE.bottom
   }" stroke="#888" stroke-dasharray="4 4"/>` +
-    `<text x="${at + 5}" y="${EDGE.top + 12}" fill="#888">${
+    `<text x="${at}" y="${EDGE.top - 4}" font-size="10" fill="#888">${
       escaped(label)
     }</text>`;
 }
