@@ -1,6 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { assertRejects } from "@std/assert";
-import { labPolicies } from "../../../bench/lab/policies.ts";
+import { fullPolicy, labPolicies } from "../../../bench/lab/policies.ts";
+import { PolicyStream } from "../../../bench/lab/policy_stream.ts";
 import {
   recomputeWindow,
   samplePositions,
@@ -69,6 +70,16 @@ Deno.test("a loss is that of the token that follows in the text", async () => {
       0.1,
     );
   }
+});
+
+Deno.test("of a chunk, the last tokens alone can be scored", async () => {
+  const text = [0, 2, 4, 6, 7, 8]; // what the model expects comes after 6 and 7 only
+  const stream = await PolicyStream.open(recordingModel(), fullPolicy(9), text);
+  await stream.append(4, { scored: 1 });
+  await stream.append(1);
+  const { losses } = await stream.finish(0);
+  assertEquals(losses.length, 2);
+  assert(losses.every((loss) => loss < 1), `${losses}`);
 });
 
 Deno.test("equal policies are at distance 0 and agree", async () => {
