@@ -4,11 +4,7 @@
  *
  * @module
  */
-import {
-  blockCount,
-  conversationBytes,
-  slotLayout,
-} from "../cache/layout.ts";
+import { blockCount, conversationBytes, slotLayout } from "../cache/layout.ts";
 import { bankRows, gpuSlotBytes } from "../decoder/gpu/gpu_size.ts";
 import type { EngineName } from "../engine/engine.ts";
 import { FusedGroupedQueryAttention } from "../graph/attention/fused_grouped_query.ts";
