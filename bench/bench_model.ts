@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import type { CacheFormat } from "../lib/cache/cache_format.ts";
 import { SinkWindow } from "../lib/cache/sink_window.ts";
+import { readCalibration } from "../lib/calibration/calibration.ts";
 import type { Config } from "../lib/config.ts";
 import type { Decoder } from "../lib/decoder/decoder.ts";
 import type { HostModel } from "../lib/decoder/host_decoder.ts";
@@ -93,16 +94,18 @@ function hostDecoders(
 ): Decoders {
   const engine = hostEngine(name);
   const opened = new Map<string, Promise<HostModel>>();
+  const graphs = join(modelsDirectory, "graphs");
+  const calibration = readCalibration({ sha256: model.sha256, graphs });
   const open = async (room: DecoderRoom) => {
     using file = await openGguf(model.path);
-    const graphs = join(modelsDirectory, "graphs");
     const source = { file, sha256: model.sha256, graphs };
     const rings = { ...ringShape(room), threads };
     return await openHostModel(engine, source, rings);
   };
   return {
     async decoder({ sinks, window }, options) {
-      const room = { sinks, window, slots: 1, ...options };
+      const keptLayers = (await calibration)?.keptLayers ?? [];
+      const room = { sinks, window, slots: 1, keptLayers, ...options };
       const { blocks, formats, layered } = ringShape(room);
       const key = `${blocks} ${formats.name} ${layered}`;
       const graph = opened.get(key) ?? open(room);
