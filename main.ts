@@ -11,12 +11,14 @@ import { readConfig } from "./lib/config.ts";
 import { Drain } from "./lib/ending/drain.ts";
 import { obeySignals, type Operation } from "./lib/ending/obey_signals.ts";
 import { openTracing } from "./lib/observe/tracing.ts";
+import { openStore } from "./lib/store/store.ts";
 import { ModelHost } from "./lib/worker/model_host.ts";
 
 /** What the environment asks for. */
 export const config = readConfig();
 
 const keys = openKeys(config.keys);
+const store = await openStore(config.data, config);
 const host = new ModelHost(config);
 const drain = new Drain();
 
@@ -42,6 +44,7 @@ const app = createApp({
   log: (line) => config.log === "json" && console.log(JSON.stringify(line)),
   tracing: config.tracing ? await openTracing() : null,
   drain,
+  store,
 });
 
 if (import.meta.main) obeySignals(operation);

@@ -1,5 +1,5 @@
 /** The web application: every route and what holds for all of them. No I/O on import. @module */
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
@@ -22,12 +22,17 @@ import {
   toApiError,
 } from "./openai/errors.ts";
 import { chatCompletionRoutes } from "./routes/chat_completions.ts";
+import { completionRoutes } from "./routes/completions.ts";
 import { clientOf, remoteNetwork } from "./routes/client.ts";
+import { conversationRoutes } from "./routes/conversations.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { metricRoutes } from "./routes/metrics.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { PAGE_PATHS, pageRoutes } from "./routes/page.ts";
+import { TOKEN_PATHS, tokenRoutes } from "./routes/tokens.ts";
 import type { AppParts, Parts } from "./routes/parts.ts";
+import { responseRoutes } from "./routes/responses.ts";
+import type { Store } from "./store/store.ts";
 
 export type { AppParts } from "./routes/parts.ts";
 
@@ -44,6 +49,7 @@ const DEFAULTS = {
   origins: "*" as const,
   log: () => {},
   tracing: null,
+  store: null,
   report: (error: unknown, id: string) => console.error(`[${id}]`, error),
 };
 
@@ -71,11 +77,18 @@ export function createApp(given: AppParts): Hono<Env> {
   const app = new Hono<Env>();
   protect(app, parts);
   app.route("/v1/chat/completions", chatCompletionRoutes(parts));
+  app.route("/v1/completions", completionRoutes(parts));
+  if (parts.store) addConversations(app, parts, parts.store);
   app.route("/v1/models", modelRoutes(parts));
   app.route("/health", healthRoutes(parts));
   app.route("/metrics", metricRoutes(parts, metrics));
+  app.route("/", tokenRoutes(parts));
   app.route("/", pageRoutes());
-  allowOnly(app, "POST", ["/v1/chat/completions"]);
+  allowOnly(app, "POST", [
+    "/v1/chat/completions",
+    "/v1/completions",
+    ...TOKEN_PATHS,
+  ]);
   allowOnly(app, "GET", [
     "/v1/models",
     "/v1/models/*",
@@ -106,24 +119,41 @@ function protect(app: Hono<Env>, parts: Parts): void {
   app.use(logRequests(parts.log));
   if (parts.tracing) app.use(parts.tracing.nameRequest);
   app.use(securityHeaders());
-  app.use(
-    "/v1/*",
-    cors({
-      origin: parts.origins === "*" ? "*" : [...parts.origins],
-      exposeHeaders: ["x-request-id", "retry-after", ...RATE_HEADERS],
-      maxAge: 86_400,
-    }),
-  );
+  const api = (middleware: MiddlewareHandler) => {
+    for (const path of ["/v1/*", ...TOKEN_PATHS]) app.use(path, middleware);
+  };
+  api(cors({
+    origin: parts.origins === "*" ? "*" : [...parts.origins],
+    exposeHeaders: ["x-request-id", "retry-after", ...RATE_HEADERS],
+    maxAge: 86_400,
+  }));
   app.use(refuseWhileDraining(parts.drain));
   app.use(limitHeaders());
   if (keys) app.use(requireKey(keys, ["/health", ...PAGE_PATHS]));
   if (rates.requests > 0 || rates.tokens > 0 || rates.streams > 0) {
     // Without keys anyone may send any token: only addresses tell clients apart.
-    app.use(
-      "/v1/*",
+    api(
       limitRate(rates, (c) => keys ? clientOf(c).owner : remoteNetwork(c.env)),
     );
   }
+}
+
+function addConversations(app: Hono<Env>, parts: Parts, store: Store): void {
+  app.route("/v1/responses", responseRoutes(parts, store));
+  app.route("/v1/conversations", conversationRoutes(parts, store));
+  allowOnly(app, "POST", [
+    "/v1/responses",
+    "/v1/responses/input_tokens",
+    "/v1/responses/:id/cancel",
+    "/v1/conversations",
+  ]);
+  allowOnly(app, "GET", ["/v1/responses/:id/input_items"]);
+  allowOnly(app, "GET, DELETE", [
+    "/v1/responses/:id",
+    "/v1/conversations/:id/items/:item",
+  ]);
+  allowOnly(app, "GET, POST", ["/v1/conversations/:id/items"]);
+  allowOnly(app, "GET, POST, DELETE", ["/v1/conversations/:id"]);
 }
 
 /** Paths that exist get a 405, not a 404, for the methods they do not have. */

@@ -71,6 +71,10 @@ export interface Config {
   readonly tracing: boolean;
   /** Milliseconds that answers have to end when the server is told to. */
   readonly drain: number;
+  /** Where conversations are kept; `null`: in memory, until the process ends. */
+  readonly data: string | null;
+  /** Most bytes of snapshots of their caches. */
+  readonly snapshotBytes: number;
 }
 
 const MAX_ROWS = 1 << 20;
@@ -139,6 +143,9 @@ const SCHEMA = z.object({
   EVERSTREAM_MEMORY: bytes("384MiB"),
   EVERSTREAM_SWAP: bytes("512MiB"),
   EVERSTREAM_SHARED: bytes("64MiB"),
+  EVERSTREAM_DATA: z.string().min(1).optional(),
+  EVERSTREAM_SNAPSHOT_BYTES: z.string().transform(parseBytes)
+    .pipe(z.number(`must be ${BYTES_FORM}`)).optional(),
   EVERSTREAM_QUEUE: count(0, 1 << 20, 64),
   EVERSTREAM_QUEUE_SECONDS: seconds(30),
   EVERSTREAM_ANSWER_SECONDS: seconds(600),
@@ -182,6 +189,7 @@ const SECRETS: ReadonlySet<string> = new Set(["EVERSTREAM_API_KEYS"]);
 const VARIABLES: readonly string[] = Object.keys(SCHEMA.shape);
 
 const DEFAULT_SYSTEM_SINKS = 256;
+const DEFAULT_SNAPSHOT_BYTES = 2 * 1024 ** 3;
 
 /**
  * Reads the configuration.
@@ -256,5 +264,9 @@ export function readConfig(environment: Environment = Deno.env): Config {
     log: values.EVERSTREAM_LOG,
     tracing: values.OTEL_DENO,
     drain: values.EVERSTREAM_DRAIN,
+    data: values.EVERSTREAM_DATA ?? null,
+    // In memory they would only be second copies of what EVERSTREAM_SWAP keeps.
+    snapshotBytes: values.EVERSTREAM_SNAPSHOT_BYTES ??
+      (values.EVERSTREAM_DATA ? DEFAULT_SNAPSHOT_BYTES : 0),
   };
 }

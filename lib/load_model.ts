@@ -76,19 +76,27 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
     calibration?.lazyLayers,
   );
   const memory = Math.floor(config.memory / offered.length);
+  const keptLayers = calibration?.keptLayers ?? [];
   const formats = await openCaches(offered, async (format) => {
     const { engine } = chosen;
-    const keptLayers = calibration?.keptLayers ?? [];
-    const lazy = { lazyLayers, keptLayers };
-    const of = { ...room, format, ...lazy, slots: { memory } };
+    const of = { ...room, format, lazyLayers, keptLayers, slots: { memory } };
     const decoder = await openDecoder(engine, source, of, config);
     return {
       format: engine === "webgpu" ? gpuFormat(format, decoder, shape) : format,
       decoder: format.layered ? decoder : new RecomputingDecoder(decoder),
     };
   });
+  const layout = { shape, ...room, lazyLayers };
   const service = new ChatService({
     id: located.id,
+    fingerprint: {
+      model: located.sha256,
+      precision: JSON.stringify([
+        chosen.engine === "webgpu" ? "gpu" : "host",
+        layout,
+        keptLayers,
+      ]),
+    },
     caches: formats,
     tokenizer,
     template,
@@ -104,7 +112,7 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
     chosen,
     service,
     formats,
-    caches: { shape, ...room, lazyLayers, memory },
+    caches: { ...layout, memory },
     release: () => releaseAll(formats),
   };
 }

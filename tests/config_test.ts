@@ -38,6 +38,7 @@ Deno.test("what makes no sense is refused by name", () => {
       ["EVERSTREAM_LAZY_LAYERS", "half"],
       ["EVERSTREAM_LAZY_LAYERS", "-1"],
       ["EVERSTREAM_LAZY_LAYERS", "1.5"],
+      ["EVERSTREAM_SNAPSHOT_BYTES", "some"],
     ] as const
   ) {
     assertThrows(
@@ -187,4 +188,16 @@ Deno.test("limits of clients, logs, spans and the end are what they are set to",
   for (const name of Object.keys(set).filter((name) => name !== "OTEL_DENO")) {
     assertThrows(() => read({ [name]: "-1" }), RangeError, `${name}="-1"`);
   }
+});
+
+Deno.test("conversations are in memory, without snapshots, unless told otherwise", () => {
+  const kept = (variables: Record<string, string>) => {
+    const { data, snapshotBytes } = read(variables);
+    return [data, snapshotBytes];
+  };
+  assertEquals(kept({}), [null, 0]);
+  assertEquals(kept({ EVERSTREAM_DATA: "/data" }), ["/data", 2 ** 31]);
+  const bytes = { EVERSTREAM_SNAPSHOT_BYTES: "1MB" };
+  assertEquals(kept(bytes), [null, 1e6]);
+  assertEquals(kept({ EVERSTREAM_DATA: "/data", ...bytes }), ["/data", 1e6]);
 });

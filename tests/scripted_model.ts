@@ -7,9 +7,12 @@ import { visibleMessages } from "../lib/cache/horizon.ts";
 import type {
   CacheUsage,
   ChatModel,
+  CountRequest,
+  EncodedPrompt,
   GenerationEvent,
   GenerationRequest,
   ModelState,
+  PromptSource,
   TokenLogprob,
 } from "../lib/chat/chat_model.ts";
 
@@ -88,6 +91,14 @@ export class ScriptedModel implements ChatModel {
     return events;
   }
 
+  count({ messages }: CountRequest): Promise<number> {
+    return Promise.resolve(messages.length * 3);
+  }
+
+  copy(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
   state(): Promise<ModelState> {
     return Promise.resolve({
       running: this.#running,
@@ -103,6 +114,24 @@ export class ScriptedModel implements ChatModel {
       },
       ...this.script.state,
     });
+  }
+
+  /** A token is a UTF-16 unit, and a message its role and content on a line. */
+  encode(
+    { messages, prompt, addGenerationPrompt }: PromptSource & {
+      addGenerationPrompt: boolean;
+    },
+  ): Promise<EncodedPrompt> {
+    const text = prompt && "text" in prompt
+      ? prompt.text
+      : messages.map(({ role, content }) => `${role}: ${content}\n`).join("") +
+        (addGenerationPrompt ? "assistant: " : "");
+    const tokens = Array.from(text, (unit) => unit.charCodeAt(0));
+    return Promise.resolve({ tokens, text });
+  }
+
+  decode(tokens: number[]): Promise<string> {
+    return Promise.resolve(String.fromCharCode(...tokens));
   }
 
   async *#play(
@@ -131,7 +160,7 @@ export class ScriptedModel implements ChatModel {
     stop: AbortSignal,
   ): AsyncGenerator<GenerationEvent, void, void> {
     const script = this.script;
-    const promptTokens = request.messages.length * 3;
+    const promptTokens = request.prompt ? 3 : request.messages.length * 3;
     const counts = { promptTokens, cachedTokens: 1 };
     yield { type: "start", ...counts, cache: this.#cache() };
     this.seen += promptTokens;

@@ -43,16 +43,17 @@ export interface RingMove {
   readonly to: number;
 }
 
+const ROW_ARRAYS = {
+  float32: Float32Array,
+  float16: Int16Array,
+  int16: Int16Array,
+  int8: Int8Array,
+} as const;
+
 /** Claims memory of a type, zeroed. */
 export function claimRows(type: RowType, elements: number): RowData {
-  const of = {
-    float32: Float32Array,
-    float16: Int16Array,
-    int16: Int16Array,
-    int8: Int8Array,
-  }[type];
   // Filled, so that the system hands over the memory now and not page by page.
-  return new of(elements).fill(0);
+  return new ROW_ARRAYS[type](elements).fill(0);
 }
 
 /** A layer's tensors, `[slots, heads, width, tokens]` each. */
@@ -153,11 +154,16 @@ export class LayerMemory {
   }
 
   /** Whether a copy is of a layer that keeps as many rows in the same way. */
-  fits({ tensors, layout }: LayerCopy): boolean {
+  fits({ tensors, layout, rows, columns }: LayerCopy): boolean {
     const { sinkRows, tailRows, blocks } = this.layout;
     return sinkRows === layout.sinkRows && tailRows === layout.tailRows &&
       String(blocks) === String(layout.blocks) &&
-      String(tensors) === String(this.tensors.map(({ name }) => name));
+      String(tensors) === String(this.tensors.map(({ name }) => name)) &&
+      this.tensors.every((tensor, i) => {
+        const { type, elements } = this.#part(tensor, 0, rows);
+        const own = columns[i] instanceof ROW_ARRAYS[type];
+        return own && columns[i]!.length === elements;
+      });
   }
 
   /** Puts a copy that {@linkcode fits} into a slot. */
@@ -227,21 +233,25 @@ function ofOneRing(a: CacheTensor, b: CacheTensor): boolean {
 
 /** The first `used` values of each of `lines` lines of `length`. */
 class LinePart {
-  readonly #type: RowType;
+  readonly type: RowType;
   readonly #of: { start: number; lines: number; length: number; used: number };
 
   constructor(
     type: RowType,
     of: { start: number; lines: number; length: number; used: number },
   ) {
-    this.#type = type;
+    this.type = type;
     this.#of = of;
+  }
+
+  get elements(): number {
+    return this.#of.lines * this.#of.used;
   }
 
   read(memory: RowData): RowData {
     const { start, lines, length, used } = this.#of;
     if (used === length) return memory.slice(start, start + lines * length);
-    const copy = claimRows(this.#type, lines * used);
+    const copy = claimRows(this.type, lines * used);
     for (let line = 0; line < lines; line++) {
       const from = start + line * length;
       copy.set(memory.subarray(from, from + used), line * used);

@@ -51,7 +51,8 @@ export class CacheLane<Memory> {
 export class CacheLanes<Memory> {
   /** The one of conversations that ask for nothing. */
   readonly standard: CacheLane<Memory>;
-  readonly #lanes: readonly CacheLane<Memory>[];
+  /** The standard one first. */
+  readonly all: readonly CacheLane<Memory>[];
 
   /**
    * Memory outside of slots is divided evenly.
@@ -66,8 +67,8 @@ export class CacheLanes<Memory> {
       swapBytes: Math.floor(limits.swapBytes / caches.length),
       sharedBytes: Math.floor(limits.sharedBytes / caches.length),
     };
-    this.#lanes = caches.map((cache) => new CacheLane(cache, share, turns));
-    const [standard] = this.#lanes;
+    this.all = caches.map((cache) => new CacheLane(cache, share, turns));
+    const [standard] = this.all;
     if (!standard) {
       throw new RangeError("Cannot chat without a cache: give at least one");
     }
@@ -76,12 +77,12 @@ export class CacheLanes<Memory> {
 
   /** The kinds there are, the standard one first. */
   get formats(): CacheFormat[] {
-    return this.#lanes.map(({ format }) => format);
+    return this.all.map(({ format }) => format);
   }
 
   /** @throws {RangeError} if there is none of this format */
   of(format: CacheFormat): CacheLane<Memory> {
-    const lane = this.#lanes.find((lane) => sameFormat(lane.format, format));
+    const lane = this.all.find((lane) => sameFormat(lane.format, format));
     if (lane) return lane;
     throw new RangeError(
       `There are no ${
@@ -122,7 +123,7 @@ export class CacheLanes<Memory> {
   }
 
   #gpuBytes(): ModelState["gpuBytes"] {
-    if (this.#lanes.every(({ decoder }) => !decoder.gpuBytes)) return null;
+    if (this.all.every(({ decoder }) => !decoder.gpuBytes)) return null;
     return {
       weights: this.#sum(({ decoder }) => decoder.gpuBytes?.weights ?? 0),
       caches: this.#sum(({ decoder }) => decoder.gpuBytes?.caches ?? 0),
@@ -131,6 +132,6 @@ export class CacheLanes<Memory> {
   }
 
   #sum(of: (lane: CacheLane<Memory>) => number): number {
-    return this.#lanes.reduce((sum, lane) => sum + of(lane), 0);
+    return this.all.reduce((sum, lane) => sum + of(lane), 0);
   }
 }

@@ -8,11 +8,59 @@ import type { Horizon } from "../cache/horizon.ts";
 import type { KvBits } from "../cache/cache_format.ts";
 import type { Eviction, PolicyName, PolicyRequest } from "../cache/policy.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
+import type {
+  Resumed,
+  ThreadCopy,
+  ThreadEnd,
+  ThreadName,
+  ThreadRequest,
+} from "./thread.ts";
 
 /** One message of a chat. */
 export interface ChatMessage {
   role: "system" | "user" | "assistant" | "tool";
   content: string;
+  /** Calls that the assistant made. */
+  toolCalls?: ToolCall[] | undefined;
+  /** The call whose result a tool's message is. */
+  toolCallId?: string | undefined;
+}
+
+/** A function that the model may ask its client to call. */
+export interface Tool {
+  name: string;
+  description?: string | undefined;
+  /** JSON Schema of its arguments. */
+  parameters?: Record<string, unknown> | undefined;
+}
+
+/** What the model asked its client to call. */
+export interface ToolCall {
+  id: string;
+  name: string;
+  arguments: Record<string, unknown>;
+}
+
+/**
+ * A prompt as it is, without a template: text never becomes a control token, ids do. Before a text
+ * comes the token that some models expect there, unless it is to be `bare`.
+ */
+export type RawPrompt = { text: string; bare?: boolean } | { tokens: number[] };
+
+/** What a prompt is made of. */
+export interface PromptSource {
+  messages: ChatMessage[];
+  /** What the messages may have called, and the answer may call. */
+  tools?: Tool[] | undefined;
+  /** In place of messages, of which there are none then. */
+  prompt?: RawPrompt | undefined;
+}
+
+/** A prompt as the model reads it. */
+export interface EncodedPrompt {
+  tokens: number[];
+  /** Its text, in which control tokens cannot be told from text that looks like them. */
+  text: string;
 }
 
 /** Who asks. */
@@ -24,9 +72,8 @@ export interface Client {
 }
 
 /** What a client asks of the model. */
-export interface GenerationRequest {
+export interface GenerationRequest extends PromptSource {
   client: Client;
-  messages: ChatMessage[];
   sampling: SamplingOptions;
   /** Most tokens to generate; `undefined` lets the model end by itself. */
   maxTokens?: number | undefined;
@@ -38,12 +85,28 @@ export interface GenerationRequest {
   policy?: PolicyRequest | undefined;
   /** What the answer's text must be; `undefined` lets it be any. */
   format?: AnswerFormat | undefined;
+  /**
+   * How many requests, this one included, are made at once for answers to one prompt: it is computed
+   * once for all of them. Default 1.
+   */
+  choices?: number | undefined;
+  /** Refuses a prompt, and ends an answer, that some of the cache would have to leave for. */
+  refuseOverflow?: boolean | undefined;
+  /** The conversation that `messages` go on with; `undefined`: they are all of it, and it ends here. */
+  thread?: ThreadRequest | undefined;
 }
 
 /** What an answer's text must be. */
 export interface AnswerFormat {
   /** In XGrammar's EBNF. */
   readonly grammar: string;
+}
+
+/** Messages whose tokens are counted. */
+export interface CountRequest {
+  messages: ChatMessage[];
+  /** Whether they go on with a thread. */
+  continued: boolean;
 }
 
 /** A token and its natural-log probability under the model, before sampling options. */
@@ -102,6 +165,8 @@ export type GenerationEvent =
     /** Prompt tokens that are in the slot already and cost nothing. */
     cachedTokens: number;
     cache: CacheUsage;
+    /** Where a thread was found; `null`: it begins here. */
+    resumed?: Resumed | null;
   }
   | {
     type: "text";
@@ -112,7 +177,13 @@ export type GenerationEvent =
     logprobs?: (TokenLogprob & { top: TokenLogprob[] })[];
     cache: CacheUsage;
   }
-  | { type: "end"; finishReason: "stop" | "length"; usage: Usage };
+  | {
+    type: "end";
+    finishReason: "stop" | "length";
+    usage: Usage;
+    /** What the thread has grown by. */
+    thread?: ThreadEnd;
+  };
 
 /** What a model is at, for its operator. */
 export interface ModelState {
@@ -160,12 +231,38 @@ export interface ChatModel {
    *
    * @throws {RequestError} if the request cannot be served (too many sinks, unknown token, …).
    * @throws {UnavailableError} if it cannot be served now (queue full, waited or ran too long, …).
+   * @throws {NotHeldError} before anything else if the request's thread is not in memory: ask again
+   * with its log.
    */
   generate(
     request: GenerationRequest,
   ): AsyncGenerator<GenerationEvent, void, void>;
+  /**
+   * Tokens that a request's messages take, those with which an answer begins included; of a thread,
+   * those that come behind what it is.
+   *
+   * @throws {RequestError} if the messages cannot be read
+   */
+  count(request: CountRequest): Promise<number>;
+  /** The cache of a thread as bytes, if it is in memory just there; else `null`. */
+  copy(of: ThreadName): Promise<ThreadCopy | null>;
   /** What the model is at. */
   state(): Promise<ModelState>;
+  /**
+   * A prompt's tokens, which {@linkcode ChatModel.generate} would go on from.
+   *
+   * @param source.addGenerationPrompt whether messages end with the beginning of the answer
+   * @throws {RequestError} if there is no such prompt
+   */
+  encode(
+    source: PromptSource & { addGenerationPrompt: boolean },
+  ): Promise<EncodedPrompt>;
+  /**
+   * The text of tokens; control tokens become their texts, bytes that are no UTF-8 become U+FFFD.
+   *
+   * @throws {RequestError} if a token does not exist
+   */
+  decode(tokens: number[]): Promise<string>;
 }
 
 /** A request that this server cannot serve as asked; the message is for the client. */

@@ -25,24 +25,31 @@ interface Joint {
 export type Overlap = Joint;
 
 const NONE: Overlap = { tokens: 0, length: 0 };
+const NOTHING = { tokens: 0, starts: [] };
 
 /** The text of one slot's conversation, as {@linkcode canonicalText}. */
 export class ConversationLog {
   readonly #tokenizer: Tokenizer;
   readonly #openers: ReadonlySet<number>;
   readonly #joints: Joint[] = [];
-  readonly #starts: number[] = [];
+  readonly #starts: number[];
   #utf8 = new Utf8Stream();
   #text = "";
-  #tokens = 0;
+  #tokens: number;
 
-  /** @param openers control tokens with which a prompt's messages begin: see {@linkcode ConversationLog.starts} */
+  /**
+   * @param openers control tokens with which a prompt's messages begin: see {@linkcode ConversationLog.starts}
+   * @param behind what comes before all of it: so many tokens, whose text it does not know
+   */
   constructor(
     tokenizer: Tokenizer,
     openers: ReadonlySet<number> = new Set(),
+    behind: { tokens: number; starts: readonly number[] } = NOTHING,
   ) {
     this.#tokenizer = tokenizer;
     this.#openers = openers;
+    this.#tokens = behind.tokens;
+    this.#starts = [...behind.starts];
   }
 
   /** Canonical text of all tokens so far. */
@@ -83,6 +90,12 @@ export class ConversationLog {
       this.#append(canonicalText([piece]), ids.length - before, control);
     }
     return ids;
+  }
+
+  /** Appends a prompt's tokens as they are; what is generated may complete their last character. */
+  appendTokens(tokens: readonly number[]): number[] {
+    for (const id of tokens) this.appendToken(id);
+    return [...tokens];
   }
 
   /** Appends a generated token; gives the text that became whole. */

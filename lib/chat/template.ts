@@ -11,7 +11,10 @@
  */
 import { Template } from "@huggingface/jinja";
 import type { Piece, Tokenizer } from "../text/tokenizer.ts";
-import { type ChatMessage, RequestError } from "./chat_model.ts";
+import { type ChatMessage, RequestError, type Tool } from "./chat_model.ts";
+import { ControlTexts } from "./control_texts.ts";
+import { jinjaMessage, jinjaTool, WIRE_WORDS } from "./jinja_values.ts";
+import { TOOL_CALL_START } from "./tool_calls.ts";
 
 /** Renders messages to prompts. */
 export interface ChatTemplate {
@@ -20,6 +23,8 @@ export interface ChatTemplate {
    * template puts one message behind another; what it puts before the first belongs to that.
    */
   readonly openers: ReadonlySet<number>;
+  /** Whether it tells the model of tools, and writes calls as {@linkcode ToolCallReader} reads them. */
+  readonly toolCalls: boolean;
   /**
    * The prompt for these messages, with `addGenerationPrompt` up to where the answer begins.
    *
@@ -27,16 +32,24 @@ export interface ChatTemplate {
    */
   render(messages: readonly ChatMessage[], options: RenderOptions): Piece[];
   /**
+   * What comes behind an answer when these messages follow it, up to where the next answer begins;
+   * nothing of what came before the answer is needed.
+   *
+   * @throws {RequestError} as {@linkcode ChatTemplate.render}, and if the template rewrites what came
+   * before.
+   */
+  renderBehind(messages: readonly ChatMessage[]): Piece[];
+  /**
    * The prompt's leading system block: what the template renders for the leading system message
    * alone, or without one, the block that it inserts by itself. `null` where the whole prompt does
    * not begin with it, or where that cannot be told.
    *
-   * @param rendered canonical text of these messages, if they were rendered already
+   * @param given.rendered canonical text of these messages, if they were rendered already
    * @throws {RequestError} as {@linkcode ChatTemplate.render}.
    */
   renderSystemBlock(
     messages: readonly ChatMessage[],
-    rendered?: string,
+    given?: { rendered?: string; tools?: readonly Tool[] | undefined },
   ): Piece[] | null;
 }
 
@@ -44,17 +57,12 @@ export interface ChatTemplate {
 export interface RenderOptions {
   /** Whether to end with the beginning of the assistant's answer. */
   addGenerationPrompt: boolean;
+  /** What the model may call. */
+  tools?: readonly Tool[] | undefined;
 }
 
 /** Most UTF-16 units that messages, and a prompt, may have. */
 const MAX_LENGTH = 16 * 1024 * 1024;
-
-const ROLES: ReadonlySet<string> = new Set([
-  "system",
-  "user",
-  "assistant",
-  "tool",
-]);
 
 /** The noncharacters U+FDD0…U+FDEF: never assigned, and JSON and trimming leave them alone. */
 const NONCHARACTERS: readonly string[] = Array.from(
@@ -88,6 +96,7 @@ export function createChatTemplate(
 
 class JinjaChatTemplate implements ChatTemplate {
   readonly openers: ReadonlySet<number>;
+  readonly toolCalls: boolean;
   readonly #template: Template;
   readonly #controls: ControlTexts;
   readonly #tokens: Record<string, string>;
@@ -101,14 +110,23 @@ class JinjaChatTemplate implements ChatTemplate {
       eos_token: this.#controls.textOf(eos),
     };
     this.openers = this.#findOpeners(tokenizer.endIds);
+    this.toolCalls = this.#findToolCalls();
   }
 
-  render(messages: readonly ChatMessage[], options: RenderOptions): Piece[] {
-    const noncharacter = pickNoncharacter(messages);
+  render(
+    messages: readonly ChatMessage[],
+    { addGenerationPrompt, tools = [] }: RenderOptions,
+  ): Piece[] {
+    const values = {
+      messages: messages.map(jinjaMessage),
+      // Templates ask whether there are tools, and an empty list counts as some to a few of them.
+      ...(tools.length > 0 ? { tools: tools.map(jinjaTool) } : {}),
+    };
+    const noncharacter = pickNoncharacter(values);
     const text = this.#run({
       ...this.#tokens,
-      messages: messages.map((message) => this.#breakUp(message, noncharacter)),
-      add_generation_prompt: options.addGenerationPrompt,
+      ...this.#breakUp(values, noncharacter) as typeof values,
+      add_generation_prompt: addGenerationPrompt,
     });
     return this.#controls.split(text).flatMap((piece): Piece[] => {
       if (!("text" in piece)) return [piece];
@@ -117,18 +135,38 @@ class JinjaChatTemplate implements ChatTemplate {
     });
   }
 
+  renderBehind(messages: readonly ChatMessage[]): Piece[] {
+    const asked: ChatMessage = { role: "user", content: "user" };
+    const answer: ChatMessage = { role: "assistant", content: "assistant" };
+    const prompt = { addGenerationPrompt: true };
+    const before = canonicalText(this.render([asked], prompt)) + answer.content;
+    const whole = canonicalText(
+      this.render([asked, answer, ...messages], prompt),
+    );
+    if (!whole.startsWith(before)) {
+      throw new RequestError(
+        "The model's chat template rewrites earlier messages, so that no conversation can be " +
+          "continued: send all messages to /v1/chat/completions",
+      );
+    }
+    return piecesOf(whole.slice(before.length));
+  }
+
   renderSystemBlock(
     messages: readonly ChatMessage[],
-    rendered?: string,
+    { rendered, tools }: {
+      rendered?: string;
+      tools?: readonly Tool[] | undefined;
+    } = {},
   ): Piece[] | null {
     const [first] = messages;
     if (!first) return null;
     const whole = rendered ?? canonicalText(
-      this.render(messages, { addGenerationPrompt: false }),
+      this.render(messages, { addGenerationPrompt: false, tools }),
     );
     const block = first.role === "system"
-      ? this.#tryRender([first])
-      : this.#defaultBlock(first);
+      ? this.#tryRender([first], { tools })
+      : this.#defaultBlock(first, tools);
     return block && whole.startsWith(block) ? piecesOf(block) : null;
   }
 
@@ -136,11 +174,14 @@ class JinjaChatTemplate implements ChatTemplate {
    * The block that the template inserts where there is no system message: what it puts before a
    * message, less what it puts before the same message after a system message.
    */
-  #defaultBlock(first: ChatMessage): string | null {
+  #defaultBlock(
+    first: ChatMessage,
+    tools: readonly Tool[] | undefined,
+  ): string | null {
     const system: ChatMessage = { role: "system", content: "system" };
-    const alone = this.#tryRender([first]);
-    const block = this.#tryRender([system]);
-    const both = this.#tryRender([system, first]);
+    const alone = this.#tryRender([first], { tools });
+    const block = this.#tryRender([system], { tools });
+    const both = this.#tryRender([system, first], { tools });
     if (alone === null || block === null || !both?.startsWith(block)) {
       return null;
     }
@@ -164,7 +205,7 @@ class JinjaChatTemplate implements ChatTemplate {
       addGenerationPrompt = false,
     ) => {
       const shorter = this.#tryRender(before);
-      const longer = this.#tryRender(after, addGenerationPrompt);
+      const longer = this.#tryRender(after, { addGenerationPrompt });
       return shorter !== null && longer?.startsWith(shorter)
         ? piecesOf(longer.slice(shorter.length))
         : [];
@@ -187,13 +228,27 @@ class JinjaChatTemplate implements ChatTemplate {
     return openers;
   }
 
+  #findToolCalls(): boolean {
+    const name = "everstream_call";
+    const description = "everstream_tool";
+    const call = { id: "1", name, arguments: {} };
+    const text = this.#tryRender([
+      { role: "user", content: "user" },
+      { role: "assistant", content: "", toolCalls: [call] },
+    ], { tools: [{ name, description }] });
+    return text !== null && text.includes(description) &&
+      text.slice(text.lastIndexOf(TOOL_CALL_START)).includes(name);
+  }
+
   /** `null` where the template refuses the messages, as some do without a user's. */
   #tryRender(
     messages: ChatMessage[],
-    addGenerationPrompt = false,
+    options: Partial<RenderOptions> = {},
   ): string | null {
     try {
-      return canonicalText(this.render(messages, { addGenerationPrompt }));
+      return canonicalText(
+        this.render(messages, { addGenerationPrompt: false, ...options }),
+      );
     } catch (error) {
       if (error instanceof RequestError) return null;
       throw error;
@@ -217,88 +272,18 @@ class JinjaChatTemplate implements ChatTemplate {
     return text;
   }
 
-  /** Templates compare roles, and put them into control tokens: the known ones stay as they are. */
-  #breakUp(message: ChatMessage, noncharacter: string): unknown {
+  /**
+   * Templates compare roles and types, and put roles into control tokens: the words that our wire
+   * formats are made of stay as they are.
+   */
+  #breakUp(values: unknown, noncharacter: string): unknown {
     return mapStrings(
-      message,
+      values,
       (text, key) =>
-        key === "role" && ROLES.has(text)
+        WIRE_WORDS.get(key)?.has(text)
           ? text
           : this.#controls.breakUp(text.toWellFormed(), noncharacter),
     );
-  }
-}
-
-/** Finds control tokens' texts in text. */
-class ControlTexts {
-  readonly #ids: ReadonlyMap<string, number>;
-  /** One control token's text, as a group so that splitting keeps it; `null` if there is none. */
-  readonly #any: RegExp | null;
-  /** Where a control token's text begins, overlapping ones too, after its first character. */
-  readonly #inside: RegExp | null;
-  /** Beginnings and endings of control tokens' texts. */
-  readonly #heads = new Set<string>();
-  readonly #tails = new Set<string>();
-  readonly #longest: number;
-
-  constructor(tokenizer: Tokenizer) {
-    // A text of one character cannot be broken up; no known vocabulary has such a control token.
-    const texts = tokenizer.controlTexts.filter((text) =>
-      Array.from(text).length > 1
-    );
-    texts.sort((a, b) => b.length - a.length);
-    this.#ids = new Map(
-      texts.map((text) => [text, tokenizer.control(text) as number]),
-    );
-    this.#longest = texts[0]?.length ?? 0;
-    const any = texts.map((text) => RegExp.escape(text)).join("|");
-    this.#any = any === "" ? null : new RegExp(`(${any})`, "u");
-    this.#inside = any === "" ? null : new RegExp(`(?=(?:${any}))[^]`, "gu");
-    for (const text of texts) {
-      for (let i = 1; i < text.length; i++) {
-        this.#heads.add(text.slice(0, i));
-        this.#tails.add(text.slice(i));
-      }
-    }
-  }
-
-  textOf(id: number | undefined): string {
-    for (const [text, other] of this.#ids) if (other === id) return text;
-    return "";
-  }
-
-  split(text: string): Piece[] {
-    if (!this.#any) return text === "" ? [] : [{ text }];
-    return text.split(this.#any).map((part) => {
-      const id = this.#ids.get(part);
-      return id === undefined ? { text: part } : { special: id };
-    });
-  }
-
-  /**
-   * Breaks up control tokens' texts: whole ones inside, and at the edges those that what stands
-   * before or behind might complete. The edges are those of the trimmed text: templates trim.
-   */
-  breakUp(text: string, noncharacter: string): string {
-    const core = text.trim();
-    if (!this.#inside || core === "") return text;
-    const begin = text.indexOf(core);
-    const edge = this.#mayBeCompleted(core) ? noncharacter : "";
-    const broken = core.replace(this.#inside, `$&${noncharacter}`);
-    return text.slice(0, begin) + edge + broken + edge +
-      text.slice(begin + core.length);
-  }
-
-  /** Whether the text ends as a control token's begins, or the reverse, or lies inside of one. */
-  #mayBeCompleted(core: string): boolean {
-    for (let n = Math.min(core.length, this.#longest); n > 0; n--) {
-      if (
-        this.#heads.has(core.slice(-n)) || this.#tails.has(core.slice(0, n))
-      ) return true;
-    }
-    if (core.length >= this.#longest) return false;
-    for (const text of this.#ids.keys()) if (text.includes(core)) return true;
-    return false;
   }
 }
 
@@ -338,10 +323,10 @@ export function piecesOf(canonical: string): Piece[] {
   });
 }
 
-function pickNoncharacter(messages: readonly ChatMessage[]): string {
+function pickNoncharacter(values: unknown): string {
   const free = new Set(NONCHARACTERS);
   let length = 0;
-  mapStrings(messages, (text) => {
+  mapStrings(values, (text) => {
     length += text.length;
     checkLength(length);
     for (const [found] of text.matchAll(/[\uFDD0-\uFDEF]/g)) free.delete(found);
@@ -362,7 +347,10 @@ function checkLength(length: number): void {
   );
 }
 
-/** The value with each string in it replaced, at whatever depth; `key` is its property's name. */
+/**
+ * The value with each string in it replaced, at whatever depth; `key` is its property's name, and
+ * `key` that of a property's name itself.
+ */
 function mapStrings(
   value: unknown,
   map: (text: string, key: string) => string,
@@ -374,6 +362,6 @@ function mapStrings(
   return Object.fromEntries(
     Object.entries(value).map((
       [name, entry],
-    ) => [name, mapStrings(entry, map, name)]),
+    ) => [map(name, "key"), mapStrings(entry, map, name)]),
   );
 }

@@ -5,17 +5,17 @@ import { LAST_QUERIES } from "../cache/lazy_layers.ts";
 export class AttentionMass {
   readonly #layers: number;
   /** Latest queries last: by layer, averages over heads. */
-  #queries: readonly Float64Array[] = [];
+  #queries: readonly Float64Array[];
 
-  constructor(layers: number) {
+  /** @param queries what another had of them */
+  constructor(layers: number, queries: readonly Float64Array[] = []) {
     this.#layers = layers;
+    this.#queries = queries;
   }
 
-  /** The same so far; what is added to one is not to the other. */
-  copy(): AttentionMass {
-    const copy = new AttentionMass(this.#layers);
-    copy.#queries = this.#queries;
-    return copy;
+  /** What there is of the last queries so far; what is added later does not change it. */
+  get queries(): readonly Float64Array[] {
+    return this.#queries;
   }
 
   /**

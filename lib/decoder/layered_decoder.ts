@@ -69,7 +69,8 @@ interface LayeredSnapshot extends Snapshot, Held {
   readonly policy: SinkWindow;
   readonly lazy: readonly number[] | null;
   readonly staged: boolean;
-  readonly mass: AttentionMass;
+  /** Of the {@linkcode AttentionMass}. */
+  readonly queries: readonly Float64Array[];
   readonly copy: RingCopy;
 }
 
@@ -232,20 +233,19 @@ export class LayeredDecoder implements Decoder {
 
   save(slot: number): LayeredSnapshot {
     const held = this.#book.opened(slot);
-    const { memory, lazy, ...of } = this.#conversation(slot);
+    const { memory, lazy, mass: { queries } } = this.#conversation(slot);
     const layers = this.#layers(slot, held, memory);
     const copy = memory.copy(0, (layer) => {
       const { policy } = layers.find((of) => of.layers.includes(layer))!;
       return ringRows(policy, held.seen);
     });
     const staged = memory === this.#stage;
-    const mass = of.mass.copy();
-    return { ...held, bytes: copy.bytes, lazy, staged, mass, copy };
+    return { ...held, bytes: copy.bytes, lazy, staged, queries, copy };
   }
 
   restore(slot: number, snapshot: Snapshot): Promise<void> {
     return Promise.try(() => {
-      const { policy, seen, boundaries, lazy, staged, copy, ...of } =
+      const { policy, seen, boundaries, lazy, staged, queries, copy } =
         snapshot as LayeredSnapshot;
       this.#book.at(slot);
       this.#book.checkRoom(policy);
@@ -261,7 +261,7 @@ export class LayeredDecoder implements Decoder {
       this.#book.put(slot, { policy, seen, boundaries });
       this.#leaveStage(slot);
       if (staged) this.#staged = slot;
-      const mass = of.mass.copy();
+      const mass = new AttentionMass(this.#sizes.layers, queries);
       this.#conversations[slot] = { memory, lazy, mass };
     });
   }

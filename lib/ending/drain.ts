@@ -65,6 +65,10 @@ export class Drain {
       id: model.id,
       created: model.created,
       state: () => model.state(),
+      encode: (source) => model.encode(source),
+      decode: (tokens) => model.decode(tokens),
+      count: (request) => model.count(request),
+      copy: (of) => model.copy(of),
       generate: (request) => this.#endable(model, request),
     };
   }

@@ -4,6 +4,7 @@ import {
   RequestError,
   UnavailableError,
 } from "../chat/chat_model.ts";
+import { NotHeldError } from "../chat/thread.ts";
 import type { AnswerObserver, Observe } from "../observe/observed_model.ts";
 import type { AnswerMetrics, Failure, Metrics } from "./metrics.ts";
 
@@ -59,6 +60,8 @@ class Observation implements AnswerObserver {
   }
 
   failed(error: unknown): void {
+    // It is asked again, with what was missing.
+    if (error instanceof NotHeldError) return this.#settle(() => {});
     this.#settle(() => this.#metrics.failures[failureOf(error)].add());
   }
 

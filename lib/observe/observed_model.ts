@@ -29,6 +29,10 @@ export function observed(model: ChatModel, by: readonly Observe[]): ChatModel {
     id: model.id,
     created: model.created,
     state: () => model.state(),
+    encode: (source) => model.encode(source),
+    decode: (tokens) => model.decode(tokens),
+    count: (request) => model.count(request),
+    copy: (of) => model.copy(of),
     generate: (request) =>
       passedThrough(
         model.generate(request),

@@ -4,94 +4,39 @@
  *
  * @module
  */
-import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import { KV_BITS } from "../cache/cache_format.ts";
-import {
-  EVICTIONS,
-  POLICY_NAMES,
-  type PolicyRequest,
-} from "../cache/policy.ts";
 import type { GenerationRequest } from "../chat/chat_model.ts";
-import type { SamplingOptions } from "../sampling/options.ts";
-import { issuesToError } from "./issues.ts";
+import { TOOL_CALL_END } from "../chat/tool_calls.ts";
+import { boolean, integer, only, string } from "./fields.ts";
+import { checkBody } from "./issues.ts";
 import { messagesSchema, toChatMessage } from "./messages.ts";
+import {
+  type Delivery,
+  generationParameters,
+  toDelivery,
+  toOptions,
+} from "./parameters.ts";
 import { responseFormatSchema, toAnswerFormat } from "./response_format.ts";
+import { toolsSchema, toTool } from "./tools.ts";
 
 /** A checked request. */
-export interface ChatRequest {
-  /** The model's id, or `default`. */
-  model: string;
-  stream: boolean;
-  /** Whether a stream ends with a chunk of usage. */
-  includeUsage: boolean;
+export interface ChatRequest extends Delivery {
   generation: Generation;
 }
 
 /** What is asked of the model, by whomever: who asks is not in the body. */
 export type Generation = Omit<GenerationRequest, "client">;
 
-function number(min: number, max: number) {
-  const what = `a number from ${min} to ${max}`;
-  return z.number(what).min(min, what).max(max, what).nullish();
-}
-
-function integer(min: number, what: string, max = Number.MAX_SAFE_INTEGER) {
-  return z.number(what).int(what).min(min, what).max(max, what).nullish();
-}
-
-const boolean = z.boolean("true or false").nullish();
-const string = z.string("a string").nullish();
-
-const stopString = z.string("a string").min(1, "a string that is not empty");
-const STOP = "a string or a list of 1 to 16 strings";
-const stop = z.union([
-  stopString,
-  z.array(stopString).min(1, STOP).max(16, STOP),
-], STOP);
-
-const LOGIT_BIAS = "a map from token ids to numbers from -100 to 100";
-const logitBias = z.record(
-  z.string().regex(/^(0|[1-9]\d{0,8})$/),
-  z.number(LOGIT_BIAS).min(-100, LOGIT_BIAS).max(100, LOGIT_BIAS),
-  LOGIT_BIAS,
-);
-
 /** Parameters that are obeyed. */
 const obeyed = {
+  ...generationParameters,
   messages: messagesSchema,
-  model: z.string("a string").optional(),
-  stream: boolean,
-  stream_options: z.strictObject({
-    include_usage: boolean,
-    // Padding against traffic analysis; a server that sends none harms nobody's parsing.
-    include_obfuscation: boolean,
-  }, 'an object, as {"include_usage": true}').nullish(),
-  stop: stop.nullish(),
-  max_tokens: integer(1, "a positive integer"),
   max_completion_tokens: integer(1, "a positive integer"),
-  temperature: number(0, 2),
-  top_p: number(0, 1),
-  top_k: integer(0, "an integer of 0 (off) or more"),
-  min_p: number(0, 1),
-  repetition_penalty: z.number("a number over 0").positive("a number over 0")
-    .nullish(),
-  presence_penalty: number(-2, 2),
-  frequency_penalty: number(-2, 2),
-  logit_bias: logitBias.nullish(),
-  seed: integer(Number.MIN_SAFE_INTEGER, "an integer within ±(2^53 - 1)"),
   logprobs: boolean,
   top_logprobs: integer(0, "an integer from 0 to 20", 20),
   response_format: responseFormatSchema.nullish(),
-  everstream: z.strictObject({
-    policy: z.enum(POLICY_NAMES, `one of ${POLICY_NAMES.join(", ")}`).nullish(),
-    sinks: integer(0, "an integer of 0 or more"),
-    window: integer(1, "a positive integer"),
-    evict: z.enum(EVICTIONS, `one of ${EVICTIONS.join(", ")}`).nullish(),
-    kv_bits: z.literal(KV_BITS, `one of ${KV_BITS.join(", ")}`).nullish(),
-  }, 'an object, as {"policy": "sink-window", "sinks": 4, "window": 1020}')
-    .nullish(),
-  n: z.literal(1, "1: this server gives one answer to a request").nullish(),
+  tools: toolsSchema.nullish(),
+  parallel_tool_calls: boolean,
 };
 
 /** Parameters that change nothing about an answer of this server. */
@@ -100,26 +45,15 @@ const harmless = {
   safety_identifier: string,
   metadata: z.record(z.string(), z.unknown(), "an object").nullish(),
   store: boolean,
-  parallel_tool_calls: boolean,
   prompt_cache_key: string,
   prompt_cache_retention: string,
 };
 
-/** Left out, or one of the few values that ask for nothing. */
-function only(allowed: unknown[], what: string) {
-  return z.custom<unknown>(
-    (value) =>
-      value == null || allowed.some((one) => isDeepStrictEqual(one, value)),
-    what,
-  ).optional();
-}
-
 /** OpenAI's parameters that this server cannot serve. */
 const unsupported = {
-  tools: only([[]], "left out: this server calls no tools"),
   tool_choice: only(
     ["none", "auto"],
-    'left out or "none": this server calls no tools',
+    '"none", "auto" or left out: this server cannot force a call',
   ),
   functions: only([], "left out: this server calls no functions"),
   function_call: only([], "left out: this server calls no functions"),
@@ -155,6 +89,15 @@ const schema = z.strictObject(
     if (body.top_logprobs != null && body.logprobs !== true) {
       refuse("top_logprobs", "left out unless 'logprobs' is true");
     }
+    const format = body.response_format?.type ?? "text";
+    if (
+      body.tools?.length && body.tool_choice !== "none" && format !== "text"
+    ) {
+      refuse(
+        "tools",
+        `left out with 'response_format' ${format}: it leaves no room for calls`,
+      );
+    }
     const { max_tokens: most, max_completion_tokens: mostCompletion } = body;
     if (most != null && mostCompletion != null && most !== mostCompletion) {
       refuse("max_tokens", "left out or equal to 'max_completion_tokens'");
@@ -176,62 +119,22 @@ type WireRequest = z.infer<typeof schema>;
  * ```
  */
 export function parseChatRequest(body: unknown): ChatRequest {
-  const result = schema.safeParse(body);
-  if (!result.success) {
-    throw issuesToError(result.error.issues, {
-      body,
-      unsupported: UNSUPPORTED,
-    });
-  }
-  const wire = result.data;
-  return {
-    model: wire.model ?? "default",
-    stream: wire.stream ?? false,
-    includeUsage: wire.stream_options?.include_usage ?? false,
-    generation: toGeneration(wire),
-  };
+  const wire = checkBody(schema, body, UNSUPPORTED);
+  return { ...toDelivery(wire), generation: toGeneration(wire) };
 }
 
 function toGeneration(wire: WireRequest): Generation {
+  const tools = wire.tool_choice === "none" ? [] : wire.tools ?? [];
+  const options = toOptions(wire);
+  const single = tools.length > 0 && wire.parallel_tool_calls === false;
   return {
     messages: wire.messages.map(toChatMessage),
-    sampling: toSampling(wire),
+    ...(tools.length > 0 ? { tools: tools.map(toTool) } : {}),
+    ...options,
+    // A call that only lacks its end is one.
+    stop: single ? [...options.stop, TOOL_CALL_END] : options.stop,
     maxTokens: wire.max_completion_tokens ?? wire.max_tokens ?? undefined,
-    stop: typeof wire.stop === "string" ? [wire.stop] : wire.stop ?? [],
     topLogprobs: wire.logprobs ? wire.top_logprobs ?? 0 : undefined,
-    policy: wire.everstream ? toPolicy(wire.everstream) : undefined,
     format: toAnswerFormat(wire.response_format),
   };
-}
-
-function toPolicy(
-  wire: NonNullable<WireRequest["everstream"]>,
-): PolicyRequest {
-  return {
-    policy: wire.policy ?? undefined,
-    sinks: wire.sinks ?? undefined,
-    window: wire.window ?? undefined,
-    evict: wire.evict ?? undefined,
-    kvBits: wire.kv_bits ?? undefined,
-  };
-}
-
-function toSampling(wire: WireRequest): SamplingOptions {
-  return {
-    temperature: wire.temperature ?? undefined,
-    topK: wire.top_k ?? undefined,
-    topP: wire.top_p ?? undefined,
-    minP: wire.min_p ?? undefined,
-    repetitionPenalty: wire.repetition_penalty ?? undefined,
-    presencePenalty: wire.presence_penalty ?? undefined,
-    frequencyPenalty: wire.frequency_penalty ?? undefined,
-    logitBias: wire.logit_bias ? toBias(wire.logit_bias) : undefined,
-    seed: wire.seed ?? undefined,
-  };
-}
-
-function toBias(wire: Record<string, number>): ReadonlyMap<number, number> {
-  return new Map(
-    Object.entries(wire).map(([id, bias]) => [Number(id), bias]),
-  );
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { RequestError, UnavailableError } from "../chat/chat_model.ts";
+import { GoneError } from "../store/under_way.ts";
 
 /** What a client reads of an error, in OpenAI's words. */
 export interface ErrorDetails {
@@ -79,7 +80,7 @@ export function modelNotFound(asked: string, loaded: string): ApiError {
 export function routeNotFound(method: string, path: string): ApiError {
   return invalidRequest(
     `There is nothing at ${method} ${path}. ` +
-      "See POST /v1/chat/completions, GET /v1/models, GET /health, GET /metrics and the page at /.",
+      "See POST /v1/chat/completions, /v1/completions, /v1/responses, /v1/conversations, /tokenize, /detokenize and /apply-template, GET /v1/models, GET /health, GET /metrics and the page at /.",
     { status: 404, code: "unknown_url" },
   );
 }
@@ -109,6 +110,51 @@ export function clientTooSlow(backlog: number): ApiError {
     `The answer was ended here because its stream was read too slowly: more than ${backlog} ` +
       "events were waiting. Read faster, or ask for the whole answer with 'stream': false.",
     { status: 408, code: "client_too_slow" },
+  );
+}
+
+/** A 499, nginx's word for it in logs: nobody reads this one. */
+export function clientGone(): ApiError {
+  return invalidRequest("The client left before the answer was complete.", {
+    status: 499,
+    code: "client_closed_request",
+  });
+}
+
+/** A 404 for an object that this client has not got. */
+export function notFound(
+  what: string,
+  id: string,
+  { param = null, code = null }: {
+    param?: string | null;
+    code?: string | null;
+  } = {},
+): ApiError {
+  return invalidRequest(
+    `There is no ${what} '${id}' here, or not any more. Check the id, or begin anew.`,
+    { status: 404, param, code },
+  );
+}
+
+/** A 409 for what a turn under way keeps from being changed. */
+export function turnUnderWay(param: string | null = null): ApiError {
+  return invalidRequest(
+    "A turn of this conversation is under way, and only one at a time may be. " +
+      "Try again when it has ended.",
+    {
+      status: 409,
+      param,
+      code: "conversation_locked",
+      headers: { "retry-after": "1" },
+    },
+  );
+}
+
+/** A 422 for a key that was given to another request. */
+export function idempotencyKeyReused(): ApiError {
+  return invalidRequest(
+    "The Idempotency-Key was given to another request before. Give each request its own.",
+    { status: 422, code: "idempotency_key_reused" },
   );
 }
 
@@ -161,6 +207,7 @@ export function toApiError(thrown: unknown): ApiError {
     });
   }
   if (thrown instanceof UnavailableError) return unavailable(thrown);
+  if (thrown instanceof GoneError) return deletedMeanwhile();
   return new ApiError(500, {
     message:
       "The server failed to answer. Try again; its log has the cause under this request's x-request-id.",
@@ -168,6 +215,14 @@ export function toApiError(thrown: unknown): ApiError {
     param: null,
     code: "internal_error",
   });
+}
+
+/** A 404 for a turn of which something was deleted. */
+function deletedMeanwhile(): ApiError {
+  return invalidRequest(
+    "The response, or what it goes on from, was deleted before it was complete.",
+    { status: 404, code: "deleted" },
+  );
 }
 
 /** A 503 to be tried again; a 504 for an answer that took too long and would again. */

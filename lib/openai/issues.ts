@@ -11,6 +11,22 @@ type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
 
 /**
+ * A request's body as a schema makes it.
+ *
+ * @param unsupported OpenAI's parameters that this server knows and cannot serve
+ * @throws {ApiError} a 400 that names the parameter at fault
+ */
+export function checkBody<T>(
+  schema: z.ZodType<T>,
+  body: unknown,
+  unsupported: ReadonlySet<string> = new Set(),
+): T {
+  const result = schema.safeParse(body);
+  if (result.success) return result.data;
+  throw issuesToError(result.error.issues, { body, unsupported });
+}
+
+/**
  * The error for the first issue of a request's body.
  *
  * @param unsupported OpenAI's parameters that this server knows and cannot serve

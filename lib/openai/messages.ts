@@ -1,6 +1,7 @@
 /** The messages of a request: OpenAI's roles and content parts to ours. @module */
 import { z } from "zod";
 import type { ChatMessage } from "../chat/chat_model.ts";
+import { toolCallsSchema, toToolCall } from "./tools.ts";
 
 const ROLES = ["system", "developer", "user", "assistant", "tool"] as const;
 
@@ -12,10 +13,8 @@ const textPart = z.strictObject({
   text: z.string("a string"),
 }, "an object with type and text");
 
-const content = z.union(
-  [z.string(), z.array(textPart).min(1)],
-  "a string or a non-empty list of text parts",
-);
+const CONTENT = "a string or a non-empty list of text parts";
+const content = z.union([z.string(), z.array(textPart).min(1)], CONTENT);
 
 /** Clients send an earlier answer back as they got it, so its empty fields are welcome. */
 const empty = (what: string) =>
@@ -24,15 +23,24 @@ const empty = (what: string) =>
 
 const message = z.strictObject({
   role: z.enum(ROLES, `one of ${ROLES.join(", ")}`),
-  content,
+  content: content.nullish(),
   name: z.string("a string").nullish(),
   tool_call_id: z.string("a string").nullish(),
-  tool_calls: empty("this server calls no tools"),
+  tool_calls: toolCallsSchema.nullish(),
   function_call: empty("this server calls no functions"),
   refusal: empty("this server's answers have no refusals"),
   audio: empty("this server has no audio"),
   annotations: empty("this server has no annotations"),
-}, "an object with role and content");
+}, "an object with role and content").superRefine((message, context) => {
+  const refuse = (name: keyof typeof message, what: string) =>
+    context.addIssue({ code: "custom", path: [name], message: what });
+  const calls = message.tool_calls ?? [];
+  if (calls.length > 0 && message.role !== "assistant") {
+    refuse("tool_calls", "left out: only an assistant's message has calls");
+  }
+  // What an assistant that calls tools says besides may be nothing.
+  if (message.content == null && calls.length === 0) refuse("content", CONTENT);
+});
 
 type WireMessage = z.infer<typeof message>;
 
@@ -42,11 +50,15 @@ export const messagesSchema: z.ZodType<WireMessage[]> = z
   .min(1, "a non-empty list of messages");
 
 /** A wire message as the model takes it; text parts are joined with nothing between. */
-export function toChatMessage({ role, content }: WireMessage): ChatMessage {
+export function toChatMessage(
+  { role, content, tool_calls: calls, tool_call_id: callId }: WireMessage,
+): ChatMessage {
   return {
     role: role === "developer" ? "system" : role,
     content: typeof content === "string"
       ? content
-      : content.map((part) => part.text).join(""),
+      : (content ?? []).map((part) => part.text).join(""),
+    ...(calls && calls.length > 0 ? { toolCalls: calls.map(toToolCall) } : {}),
+    ...(callId == null ? {} : { toolCallId: callId }),
   };
 }

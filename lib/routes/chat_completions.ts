@@ -1,116 +1,23 @@
-/** `POST /v1/chat/completions`: an answer, whole or as a stream. @module */
-import { type Context, Hono } from "hono";
-import type { RequestIdVariables } from "hono/request-id";
-import {
-  answerHead,
-  CompletionBuilder,
-  FrameWriter,
-} from "../openai/chat_completion.ts";
-import { type ChatRequest, parseChatRequest } from "../openai/chat_request.ts";
-import { invalidRequest } from "../openai/errors.ts";
+/** `POST /v1/chat/completions`: answers to a chat, whole or as a stream. @module */
+import { Hono } from "hono";
+import { CHAT_FORMAT } from "../openai/chat_completion.ts";
+import { parseChatRequest } from "../openai/chat_request.ts";
+import { answer, type AnswerEnv } from "./answer.ts";
 import { clientOf } from "./client.ts";
-import { eventStream } from "./event_stream.ts";
 import { readJson } from "./json_body.ts";
 import { namedModel, type Parts, readyModel } from "./parts.ts";
-import { Turn } from "./turn.ts";
-
-type Env = { Variables: RequestIdVariables };
 
 /** The route of `/v1/chat/completions`. */
-export function chatCompletionRoutes(parts: Parts): Hono<Env> {
-  return new Hono<Env>().post("/", async (c) => {
+export function chatCompletionRoutes(parts: Parts): Hono<AnswerEnv> {
+  return new Hono<AnswerEnv>().post("/", async (c) => {
     readyModel(parts);
     const body = await readJson(c.req.raw, parts.bodyLimit);
-    const request = parseChatRequest(body);
-    const model = namedModel(parts, request.model);
-    const generation = { ...request.generation, client: clientOf(c) };
-    const turn = new Turn(model.generate(generation), {
-      backlog: parts.backlog,
-      report: (error) => parts.report(error, c.get("requestId")),
+    const { generation, ...delivery } = parseChatRequest(body);
+    return await answer(c, parts, {
+      model: namedModel(parts, delivery.model),
+      requests: [{ ...generation, client: clientOf(c) }],
+      delivery,
+      format: CHAT_FORMAT,
     });
-    const answer = { c, turn, request, model: model.id };
-    return request.stream ? await streamed(answer, parts) : await whole(answer);
-  });
-}
-
-interface Answer {
-  c: Context<Env>;
-  turn: Turn;
-  request: ChatRequest;
-  model: string;
-}
-
-async function whole({ c, turn, request, model }: Answer): Promise<Response> {
-  const builder = new CompletionBuilder(
-    answerHead(model),
-    request.generation.topLogprobs !== undefined,
-  );
-  return await whileConnected(c.req.raw, turn, async () => {
-    for (;;) {
-      await arrival(turn);
-      for (const event of turn.take()) {
-        if (event.type === "end") return c.json(builder.finish(event));
-        if (event.type === "text") builder.add(event);
-      }
-    }
-  });
-}
-
-async function streamed(
-  { c, turn, request, model }: Answer,
-  { pingInterval, report }: Parts,
-): Promise<Response> {
-  // However long the queue is: what is refused there gets a status, not a broken stream.
-  await whileConnected(c.req.raw, turn, () => arrival(turn));
-  const frames = new FrameWriter(answerHead(model), {
-    includeUsage: request.includeUsage,
-    cacheState: c.req.header("x-everstream-cache") === "1",
-    logprobs: request.generation.topLogprobs !== undefined,
-  });
-  const body = eventStream(turn, {
-    frames,
-    pingInterval,
-    report: (error) => report(error, c.get("requestId")),
-  });
-  return c.body(body, 200, {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache",
-    "x-accel-buffering": "no",
-  });
-}
-
-/**
- * Closes the turn if the client leaves before there is a response. Listens no longer than that:
- * Deno fires the signal for requests that were answered, too, and a response stream has `cancel()`.
- */
-async function whileConnected<T>(
-  { signal }: Request,
-  turn: Turn,
-  work: () => Promise<T>,
-): Promise<T> {
-  const close = () => turn.close();
-  signal.addEventListener("abort", close);
-  if (signal.aborted) close();
-  try {
-    return await work();
-  } catch (error) {
-    close();
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", close);
-  }
-}
-
-/** Waits until there are events to take. */
-async function arrival(turn: Turn): Promise<void> {
-  await turn.arrives();
-  if (turn.over) throw clientGone();
-}
-
-/** Nobody reads this one; 499 is nginx's word for it in logs. */
-function clientGone(): Error {
-  return invalidRequest("The client left before the answer was complete.", {
-    status: 499,
-    code: "client_closed_request",
   });
 }

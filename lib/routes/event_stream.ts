@@ -4,14 +4,23 @@
  *
  * @module
  */
-import type { FrameWriter } from "../openai/chat_completion.ts";
 import { currentRecord } from "../observe/request_record.ts";
-import { toApiError } from "../openai/errors.ts";
+import { type ErrorBody, toApiError } from "../openai/errors.ts";
 import type { Turn } from "./turn.ts";
 
+/** Writes events as text of `text/event-stream`. */
+export interface Frames<Event> {
+  /** What comes first. */
+  open(): string;
+  /** The frames of an event, `""` for none. */
+  event(event: Event): string;
+  /** What an error is; nothing follows it. */
+  error(body: ErrorBody): string;
+}
+
 /** How a stream of events behaves. */
-export interface EventStreamOptions {
-  frames: FrameWriter;
+export interface EventStreamOptions<Event> {
+  frames: Frames<Event>;
   /** Milliseconds of silence after which a comment keeps proxies from closing the connection. */
   pingInterval: number;
   /** Told of errors, which the client only hears of in general. */
@@ -19,9 +28,9 @@ export interface EventStreamOptions {
 }
 
 /** An answer as bytes of `text/event-stream`. */
-export function eventStream(
-  turn: Turn,
-  { frames, pingInterval, report }: EventStreamOptions,
+export function eventStream<Event extends { type: string }>(
+  turn: Turn<Event>,
+  { frames, pingInterval, report }: EventStreamOptions<Event>,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder();
   const record = currentRecord();
@@ -55,9 +64,9 @@ export function eventStream(
  * The frames of all events that wait, so that a client that was slow catches up in one write; a
  * ping if there are none for long; `undefined` if the turn was closed.
  */
-async function nextFrames(
-  turn: Turn,
-  { frames, pingInterval }: { frames: FrameWriter; pingInterval: number },
+async function nextFrames<Event extends { type: string }>(
+  turn: Turn<Event>,
+  { frames, pingInterval }: { frames: Frames<Event>; pingInterval: number },
 ): Promise<string | undefined> {
   const deadline = performance.now() + pingInterval;
   for (;;) {

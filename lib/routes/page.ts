@@ -1,5 +1,6 @@
 /** `GET /`: the chat page and its files, which are part of the program. @module */
 import { Hono } from "hono";
+import key from "../web/api_key.js" with { type: "text" };
 import script from "../web/app.js" with { type: "text" };
 import icon from "../web/icon.svg" with { type: "text" };
 import page from "../web/index.html" with { type: "text" };
@@ -10,6 +11,7 @@ import stream from "../web/chat_stream.js" with { type: "text" };
 const FILES = {
   "/": { type: "text/html", text: page },
   "/app.js": { type: "text/javascript", text: script },
+  "/api_key.js": { type: "text/javascript", text: key },
   "/cache_strip.js": { type: "text/javascript", text: strip },
   "/chat_stream.js": { type: "text/javascript", text: stream },
   "/style.css": { type: "text/css", text: style },

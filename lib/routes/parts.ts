@@ -6,6 +6,7 @@ import type { Drain } from "../ending/drain.ts";
 import type { RequestLine } from "../observe/log_requests.ts";
 import type { Tracing } from "../observe/tracing.ts";
 import type { CacheSetup } from "../plan/cache_setup.ts";
+import type { Store } from "../store/store.ts";
 import { modelFailed, modelLoading, modelNotFound } from "../openai/errors.ts";
 
 /** What {@linkcode createApp} needs; all but `model` has a default. */
@@ -25,6 +26,8 @@ export interface AppParts {
   backlog?: number;
   /** Most bytes of a request's body. Default 8 MiB. */
   bodyLimit?: number;
+  /** What lasts of conversations; `null`, the default: there are none, and no `/v1/responses`. */
+  store?: Store | null;
   /** Told of every unexpected error. Default: writes it to stderr. */
   report?: (error: unknown, requestId: string) => void;
   /** The API keys that are admitted; `null`, the default, admits everybody. */

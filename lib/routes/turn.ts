@@ -19,17 +19,17 @@ type State =
   | { is: "running" | "complete" | "closed" }
   | { is: "failed"; error: unknown };
 
-/** A model's answer, begun at once, for one reader. */
-export class Turn {
-  readonly #events: AsyncGenerator<GenerationEvent, void, void>;
+/** A model's answer, begun at once, for one reader. Its last event is of type `end`. */
+export class Turn<Event extends { type: string } = GenerationEvent> {
+  readonly #events: AsyncGenerator<Event, void, void>;
   readonly #options: TurnOptions;
-  #backlog: GenerationEvent[] = [];
+  #backlog: Event[] = [];
   #state: State = { is: "running" };
   #wake = (): void => {};
 
   /** @param events the model's answer, not begun yet */
   constructor(
-    events: AsyncGenerator<GenerationEvent, void, void>,
+    events: AsyncGenerator<Event, void, void>,
     options: TurnOptions,
   ) {
     this.#events = events;
@@ -59,7 +59,7 @@ export class Turn {
   }
 
   /** Takes all events that wait, in order. */
-  take(): GenerationEvent[] {
+  take(): Event[] {
     const events = this.#backlog;
     this.#backlog = [];
     return events;
@@ -109,7 +109,7 @@ export class Turn {
     }
   }
 
-  #add(event: GenerationEvent): void {
+  #add(event: Event): void {
     this.#backlog.push(event);
     if (event.type === "end") {
       this.#state = { is: "complete" };

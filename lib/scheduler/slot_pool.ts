@@ -6,6 +6,7 @@
  */
 import { UnavailableError } from "../chat/chat_model.ts";
 import { FairQueue } from "./fair_queue.ts";
+import type { Kept } from "./snapshot_store.ts";
 import { type SlotBytes, type SlotStore, SlotTable } from "./slot_table.ts";
 import { WaitEstimate } from "./wait_estimate.ts";
 
@@ -32,6 +33,8 @@ export interface SlotRequest<Memory> {
 /** A slot on loan. */
 export interface Lease<Memory> {
   readonly slot: number;
+  /** Whether the conversation was moved out of its slot meanwhile. */
+  readonly swapped: boolean;
   /** The conversation in the slot; `null` if nothing in there is of use. */
   readonly memory: Memory | null;
   /** Gives the slot back with the conversation in it; `null` forgets. Later calls do nothing. */
@@ -90,6 +93,16 @@ export class SlotPool<Memory> {
     return this.#table.swaps;
   }
 
+  /** Whether an idle conversation scores above 0. */
+  has(score: (memory: Memory) => number): boolean {
+    return this.#table.has(score);
+  }
+
+  /** A copy of the idle conversation that scores best and above 0, which stays where it is; else `null`. */
+  copy(score: (memory: Memory) => number): Kept<Memory> | null {
+    return this.#table.copy(score);
+  }
+
   /**
    * Lends a slot, with the idle conversation in it that scores best. A lease that was given must be
    * released, also when the signal was aborted just then.
@@ -143,12 +156,15 @@ export class SlotPool<Memory> {
 
   /** Takes a slot at once, and lends it when its conversation is there. */
   async #lend(request: SlotRequest<Memory>): Promise<Lease<Memory>> {
-    const { slot, memory } = this.#table.take((idle) => request.score(idle));
+    const { slot, swapped, memory } = this.#table.take((idle) =>
+      request.score(idle)
+    );
     this.#clients.set(slot, request.client);
     const since = performance.now();
     let held = true;
     return {
       slot,
+      swapped,
       memory: await memory,
       release: (next) => {
         if (!held) return;

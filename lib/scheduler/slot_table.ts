@@ -17,6 +17,8 @@ export type SlotStore = Pick<
 /** A slot that was taken, and the conversation in it. */
 export interface Seat<Memory> {
   readonly slot: number;
+  /** Whether the conversation was moved out of its slot meanwhile. */
+  readonly swapped: boolean;
   /** Once it is in the slot; `null` if nothing in there is of use. It never rejects. */
   readonly memory: Promise<Memory | null>;
 }
@@ -97,7 +99,24 @@ export class SlotTable<Memory> {
     const match = this.#choose(score);
     const slot = this.#claim(match);
     this.#busy.add(slot);
-    return { slot, memory: this.#bring(match, slot) };
+    const swapped = match !== null && !("slot" in match);
+    return { slot, swapped, memory: this.#bring(match, slot) };
+  }
+
+  /**
+   * A copy of the idle conversation that scores best and above 0; `null` if there is none. It stays
+   * where it is.
+   */
+  copy(score: (memory: Memory) => number): Kept<Memory> | null {
+    const found = this.#choose(score);
+    if (!found || !("slot" in found)) return found;
+    const { slot, memory } = found;
+    return { memory, snapshot: this.#store.save(slot) };
+  }
+
+  /** Whether an idle conversation scores above 0. */
+  has(score: (memory: Memory) => number): boolean {
+    return this.#choose(score) !== null;
   }
 
   /** Gives a taken slot back, with the conversation in it; `null` frees it. */

@@ -72,7 +72,7 @@ export class BlobMap implements Blobs {
   }
 
   read(name: string): Promise<Uint8Array<ArrayBuffer> | null> {
-    return Promise.resolve(this.#bytes.get(name) ?? null);
+    return Promise.resolve(this.#bytes.get(name)?.slice() ?? null);
   }
 
   remove(name: string): Promise<void> {

@@ -54,6 +54,12 @@ export class EventLog {
     this.#wake();
   }
 
+  /** Takes back the last event, which no reader can have come to yet. */
+  retract(): void {
+    this.#length -= this.#lines.pop()!.length;
+    this.#next--;
+  }
+
   /** Lets readers end behind the last event, or throw there what is given. */
   end(error: unknown = null): void {
     this.#ended ??= { error };

@@ -38,6 +38,8 @@ export interface TurnResult {
   readonly boundaries: unknown;
   /** What the tokens were computed with. */
   readonly setup: Setup;
+  /** The last of the response's stream, which nobody comes to unless the commit succeeds. */
+  readonly event?: StreamEvent;
 }
 
 /**
@@ -74,6 +76,11 @@ export class Turn implements TurnUnderWay {
     return this.start.thread;
   }
 
+  /** Whether it has ended, or something was deleted of it. */
+  get gone(): boolean {
+    return !this.#parts.underWay.has(this);
+  }
+
   /** Whether the commit makes a copy of the log, since others go on from its base too. */
   get branches(): boolean {
     return this.start.base !== null && this.start.thread === null;
@@ -86,7 +93,7 @@ export class Turn implements TurnUnderWay {
    * @throws {RangeError} if its number is not the next one
    */
   append(event: StreamEvent): void {
-    if (!this.#parts.underWay.has(this)) throw new GoneError();
+    if (this.gone) throw new GoneError();
     this.events.append(event);
   }
 
@@ -98,16 +105,9 @@ export class Turn implements TurnUnderWay {
    * @throws {RangeError} if the thread was begun with another model or policy
    */
   commit(result: TurnResult): Position {
-    const { db, underWay } = this.#parts;
-    if (!underWay.has(this)) throw new GoneError();
-    const position = db.transaction(() => {
-      const position = this.#appendLog(result);
-      this.#takeItems(position, result.output);
-      const { thread, turn } = position;
-      this.#endResponse(result.body, { thread, turn });
-      return position;
-    });
-    underWay.end(this);
+    if (this.gone) throw new GoneError();
+    const position = this.#commit(result);
+    this.#parts.underWay.end(this);
     return position;
   }
 
@@ -132,6 +132,23 @@ export class Turn implements TurnUnderWay {
       });
     } finally {
       underWay.end(this);
+    }
+  }
+
+  #commit(result: TurnResult): Position {
+    // Readers go on when this is over: they see the event and the commit, or neither.
+    if (result.event) this.events.append(result.event);
+    try {
+      return this.#parts.db.transaction(() => {
+        const position = this.#appendLog(result);
+        this.#takeItems(position, result.output);
+        const { thread, turn } = position;
+        this.#endResponse(result.body, { thread, turn });
+        return position;
+      });
+    } catch (error) {
+      if (result.event) this.events.retract();
+      throw error;
     }
   }
 

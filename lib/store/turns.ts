@@ -21,8 +21,20 @@ export interface TurnRequest {
     | { readonly conversation: string }
     | { readonly response: string }
     | null;
-  /** For a request that must not be done twice: the client's key, and a digest of what it asks. */
-  readonly once?: { readonly key: string; readonly fingerprint: string };
+  /** For a request that must not be done twice. */
+  readonly once?: Once;
+}
+
+/** How a request is told from its retries. */
+export interface Once {
+  /** The same for all retries. */
+  readonly key: string;
+  /** A digest of what is asked. */
+  readonly fingerprint: string;
+  /** Whether it is known to be no retry: what was known by this key is forgotten. */
+  readonly first?: boolean;
+  /** Milliseconds after its end for which it is known; by default, a day from its beginning. */
+  readonly knownFor?: number;
 }
 
 /** A turn that has begun, or why none has. */
@@ -64,13 +76,13 @@ export class Turns {
     this.#forgetOld();
     const { body, input, continues, once } = request;
     const key = once ? sha256OfText(once.key) : null;
-    const earlier = key === null ? null : this.#request(owner, key);
+    const earlier = once && this.#earlier(owner, key!, once);
     if (earlier) {
       return earlier.fingerprint === once!.fingerprint
         ? { outcome: "repeated", response: earlier.response }
         : { outcome: "key-reused" };
     }
-    const start = this.#start(owner, continues);
+    const start = this.start(owner, continues);
     if (typeof start === "string") return { outcome: start };
     const turn = new Turn(this.#parts, {
       owner,
@@ -145,7 +157,8 @@ export class Turns {
     });
   }
 
-  #start(
+  /** Where a turn would begin; nothing has changed. */
+  start(
     owner: string,
     continues: TurnRequest["continues"],
   ): Start | "missing" | "busy" {
@@ -207,15 +220,26 @@ export class Turns {
     return setup === null ? null : JSON.parse(setup);
   }
 
-  #request(
+  #earlier(
     owner: string,
     key: string,
+    { first = false, knownFor = Infinity }: Once,
   ): { fingerprint: string; response: string } | null {
-    return this.#parts.db.get(
-      "SELECT fingerprint, response FROM requests WHERE owner = ? AND key = ?",
+    const { db, now } = this.#parts;
+    const earlier = db.get<
+      { fingerprint: string; response: string; ended: number | null }
+    >(
+      `SELECT fingerprint, response, ended_at AS ended FROM requests
+       LEFT JOIN responses ON responses.owner = requests.owner AND responses.id = response
+       WHERE requests.owner = ? AND key = ?`,
       owner,
       key,
     );
+    if (!earlier) return null;
+    const { ended, ...request } = earlier;
+    if (!first && now() - (ended ?? now()) <= knownFor) return request;
+    db.run("DELETE FROM requests WHERE owner = ? AND key = ?", owner, key);
+    return null;
   }
 
   #forgetOld(): void {

@@ -55,6 +55,8 @@ export interface Tokenizer {
   readonly endIds: ReadonlySet<number>;
   /** The token that begins a text. */
   readonly bos: number | undefined;
+  /** Whether the model expects that token before each text. */
+  readonly addsBos: boolean;
 }
 
 /** Texts that end an answer in one model or another; no user may type them as tokens. */
@@ -111,6 +113,7 @@ class BpeTokenizer implements Tokenizer {
   readonly controlTexts: readonly string[];
   readonly endIds: ReadonlySet<number>;
   readonly bos: number | undefined;
+  readonly addsBos: boolean;
   readonly #vocabulary: Vocabulary;
   readonly #encoder: BytePairEncoder;
   /** Control tokens by text. */
@@ -129,6 +132,7 @@ class BpeTokenizer implements Tokenizer {
     this.controlTexts = [...this.#controls.keys()];
     this.endIds = findEndIds(vocabulary, this.#controls);
     this.bos = vocabulary.bos;
+    this.addsBos = vocabulary.addBos && vocabulary.bos !== undefined;
     this.#encoder = createEncoder(vocabulary, this.#controls);
     this.#divisible = !vocabulary.tokens.some((text, id) =>
       vocabulary.tokenTypes[id] === TokenType.userDefined &&

@@ -1,6 +1,7 @@
 /** The chat page: keeps the conversation, sends it with every turn, shows what comes back. */
+import { askForKey } from "./api_key.js";
 import { cacheStrip } from "./cache_strip.js";
-import { streamChat } from "./chat_stream.js";
+import { KeyNeeded, streamChat } from "./chat_stream.js";
 
 const find = (id) => document.getElementById(id);
 const log = find("log");
@@ -59,12 +60,24 @@ async function ask(text) {
   history.push({ role: "user", content: text });
   update();
   try {
-    await readAnswer(mine);
+    await readAnswerWithKey(mine);
   } catch (error) {
     // A new chat has begun: this turn is no longer on the page.
     if (turn === mine && error.name !== "AbortError") notify(error.message);
   } finally {
     if (turn === mine) settle(mine, text);
+  }
+}
+
+/** Asks for a key as often as the server wants another, until the user gives up. */
+async function readAnswerWithKey(mine) {
+  for (;;) {
+    try {
+      return await readAnswer(mine);
+    } catch (error) {
+      if (!(error instanceof KeyNeeded) || turn !== mine) throw error;
+      if (!await askForKey(find("key"), error.message)) throw error;
+    }
   }
 }
 

@@ -1,13 +1,22 @@
 /** Asking the server for an answer and reading it as it comes. */
+import { keyHeaders } from "./api_key.js";
+
+/** The server wants an API key, or another one. */
+export class KeyNeeded extends Error {}
 
 /**
  * The chunks of an answer to these messages, each with the cache's state in `everstream`.
- * Aborting the signal ends it with an `AbortError`; what the server says of an error is thrown.
+ * Aborting the signal ends it with an `AbortError`; what the server says of an error is thrown, as
+ * {@linkcode KeyNeeded} if it is about the key.
  */
 export async function* streamChat(messages, signal) {
   const response = await fetch("v1/chat/completions", {
     method: "POST",
-    headers: { "content-type": "application/json", "x-everstream-cache": "1" },
+    headers: {
+      "content-type": "application/json",
+      "x-everstream-cache": "1",
+      ...keyHeaders(),
+    },
     body: JSON.stringify({
       model: "default",
       messages,
@@ -16,6 +25,9 @@ export async function* streamChat(messages, signal) {
     }),
     signal,
   });
+  if (response.status === 401) {
+    throw new KeyNeeded(await errorMessage(response));
+  }
   if (!response.ok) throw new Error(await errorMessage(response));
   for await (const data of eventData(response.body)) {
     if (data === "[DONE]") return;

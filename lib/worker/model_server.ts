@@ -36,11 +36,40 @@ export class ModelServer {
           );
         case "cancel":
           return void await this.#running.get(id)?.return(undefined);
+        case "count":
+          return this.#send({
+            type: "value",
+            of: "count",
+            id,
+            value: await this.#model.count(...question.args),
+          });
+        case "copy":
+          return this.#send({
+            type: "value",
+            of: "copy",
+            id,
+            value: await this.#model.copy(...question.args),
+          });
         case "state":
           return this.#send({
-            type: "state",
+            type: "value",
+            of: "state",
             id,
-            state: await this.#model.state(),
+            value: await this.#model.state(),
+          });
+        case "encode":
+          return this.#send({
+            type: "value",
+            of: "encode",
+            id,
+            value: await this.#model.encode(...question.args),
+          });
+        case "decode":
+          return this.#send({
+            type: "value",
+            of: "decode",
+            id,
+            value: await this.#model.decode(...question.args),
           });
       }
     } catch (error) {

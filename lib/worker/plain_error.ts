@@ -8,6 +8,8 @@ import {
   type UnavailableCode,
   UnavailableError,
 } from "../chat/chat_model.ts";
+import { NotHeldError } from "../chat/thread.ts";
+import type { SnapshotKey } from "../store/snapshots.ts";
 
 /** An error that can be posted to another thread. */
 export type PlainError =
@@ -18,6 +20,7 @@ export type PlainError =
     code: UnavailableCode;
     retryAfter: number;
   }
+  | { kind: "not-held"; key: SnapshotKey }
   | { kind: "other"; name: string; message: string; stack: string };
 
 /**
@@ -43,6 +46,9 @@ export function toPlainError(thrown: unknown): PlainError {
     const { message, code, retryAfter } = thrown;
     return { kind: "unavailable", message, code, retryAfter };
   }
+  if (thrown instanceof NotHeldError) {
+    return { kind: "not-held", key: thrown.key };
+  }
   const { name, message, stack = "" } = thrown instanceof Error
     ? thrown
     : new Error(String(thrown));
@@ -56,6 +62,8 @@ export function fromPlainError(plain: PlainError): Error {
       return new RequestError(plain.message, plain.param);
     case "unavailable":
       return new UnavailableError(plain.code, plain.message, plain.retryAfter);
+    case "not-held":
+      return new NotHeldError(plain.key);
     case "other": {
       const error = new Error(plain.message);
       error.name = plain.name;

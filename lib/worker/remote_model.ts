@@ -6,13 +6,15 @@
 import { cancellable } from "../chat/cancellable.ts";
 import type {
   ChatModel,
+  EncodedPrompt,
   GenerationEvent,
   GenerationRequest,
   ModelState,
 } from "../chat/chat_model.ts";
-import { Inbox } from "./inbox.ts";
+import type { ThreadCopy } from "../chat/thread.ts";
+import { Inbox } from "../chat/inbox.ts";
 import { fromPlainError } from "./plain_error.ts";
-import type { Answer, Question } from "./protocol.ts";
+import type { Answer, Methods, Question, Value } from "./protocol.ts";
 
 /** Puts questions to a model's thread and sorts its answers by question. */
 export class RemoteModel implements ChatModel {
@@ -21,7 +23,10 @@ export class RemoteModel implements ChatModel {
   readonly #ask: (question: Question) => void;
   /** Answers that are not over; `null` ends one. */
   readonly #inboxes = new Map<number, Inbox<GenerationEvent | null>>();
-  readonly #states = new Map<number, PromiseWithResolvers<ModelState>>();
+  readonly #values = new Map<
+    number,
+    PromiseWithResolvers<Value<keyof Methods>>
+  >();
   #questions = 0;
   #closed: (() => Error) | null = null;
 
@@ -64,12 +69,35 @@ export class RemoteModel implements ChatModel {
   }
 
   state(): Promise<ModelState> {
+    return this.#call("state", []);
+  }
+
+  encode(...args: Parameters<ChatModel["encode"]>): Promise<EncodedPrompt> {
+    return this.#call("encode", args);
+  }
+
+  decode(...args: Parameters<ChatModel["decode"]>): Promise<string> {
+    return this.#call("decode", args);
+  }
+
+  count(...args: Parameters<ChatModel["count"]>): Promise<number> {
+    return this.#call("count", args);
+  }
+
+  copy(...args: Parameters<ChatModel["copy"]>): Promise<ThreadCopy | null> {
+    return this.#call("copy", args);
+  }
+
+  #call<Name extends keyof Methods>(
+    type: Name,
+    args: Parameters<Methods[Name]>,
+  ): Promise<Value<Name>> {
     if (this.#closed) return Promise.reject(this.#closed());
     const id = this.#questions++;
-    const state = Promise.withResolvers<ModelState>();
-    this.#states.set(id, state);
-    this.#ask({ type: "state", id });
-    return state.promise;
+    const value = Promise.withResolvers<Value<keyof Methods>>();
+    this.#values.set(id, value);
+    this.#ask({ type, id, args } as Question);
+    return value.promise as Promise<Value<Name>>;
   }
 
   /** Takes what the model's thread answered; what nobody waits for any more is dropped. */
@@ -81,18 +109,18 @@ export class RemoteModel implements ChatModel {
     const { id } = answer;
     const inbox = this.#inboxes.get(id);
     if (answer.type === "event") return inbox?.push(answer.event);
-    const state = this.#states.get(id);
+    const value = this.#values.get(id);
     this.#inboxes.delete(id);
-    this.#states.delete(id);
+    this.#values.delete(id);
     switch (answer.type) {
       case "done":
         return inbox?.push(null);
-      case "state":
-        return state?.resolve(answer.state);
+      case "value":
+        return value?.resolve(answer.value);
       case "error": {
         const error = fromPlainError(answer.error);
         inbox?.fail(error);
-        state?.reject(error);
+        value?.reject(error);
       }
     }
   }
@@ -102,8 +130,8 @@ export class RemoteModel implements ChatModel {
     if (this.#closed) return;
     this.#closed = error;
     for (const inbox of this.#inboxes.values()) inbox.fail(error());
-    for (const state of this.#states.values()) state.reject(error());
+    for (const value of this.#values.values()) value.reject(error());
     this.#inboxes.clear();
-    this.#states.clear();
+    this.#values.clear();
   }
 }

@@ -7,7 +7,7 @@ import type { ChatModel } from "../chat/chat_model.ts";
 import type { Config } from "../config.ts";
 import type { CacheSetup } from "../plan/cache_setup.ts";
 import { fromPlainError } from "./plain_error.ts";
-import type { Command, Report } from "./protocol.ts";
+import { type Command, type Report, transferredBy } from "./protocol.ts";
 import { RemoteModel } from "./remote_model.ts";
 
 /** What is used of a `Worker`. */
@@ -15,7 +15,7 @@ export interface WorkerLike {
   onmessage: ((event: MessageEvent) => void) | null;
   onerror: ((event: ErrorEvent) => void) | null;
   onmessageerror: ((event: MessageEvent) => void) | null;
-  postMessage(command: Command): void;
+  postMessage(command: Command, transferred: ArrayBuffer[]): void;
   terminate(): void;
 }
 
@@ -52,7 +52,7 @@ export class WorkerHandle {
     };
     worker.onmessageerror = () =>
       this.#end(new Error("A message of the worker could not be read"));
-    worker.postMessage({ type: "load", config: options.config });
+    this.#say({ type: "load", config: options.config });
   }
 
   /** The model, `null` before it is loaded and once the worker crashed or is being stopped. */
@@ -78,10 +78,14 @@ export class WorkerHandle {
   /** Fails the requests at once, then ends the worker; resolves once it has ended. */
   async stop(): Promise<void> {
     if (this.#model) {
-      this.#worker.postMessage({ type: "stop" });
+      this.#say({ type: "stop" });
       this.#leave(null);
     } else if (!this.#leaving) this.#end(null);
     await this.#ended.promise;
+  }
+
+  #say(command: Command): void {
+    this.#worker.postMessage(command, transferredBy(command));
   }
 
   #receive(report: Report): void {
@@ -90,7 +94,7 @@ export class WorkerHandle {
         this.#caches = report.caches;
         this.#model = new RemoteModel(
           report,
-          (question) => this.#worker.postMessage(question),
+          (question) => this.#say(question),
         );
         return this.#ready.resolve(report.description);
       case "answers":

@@ -4,13 +4,13 @@
  * @module
  */
 import type { Config } from "../config.ts";
-import type { Command, Report } from "./protocol.ts";
+import { type Command, type Report, transferredBy } from "./protocol.ts";
 import { runWorker, type ServedModel } from "./run_worker.ts";
 
 /** What a worker's global object has and a window's has otherwise. */
 interface WorkerScope extends EventTarget {
   onmessage: ((event: MessageEvent<Command>) => void) | null;
-  postMessage(report: Report): void;
+  postMessage(report: Report, transferred: ArrayBuffer[]): void;
 }
 
 /**
@@ -23,7 +23,7 @@ export function serveInWorker(
   const scope = self as unknown as WorkerScope;
   const { receive, crash } = runWorker(
     load,
-    (report) => scope.postMessage(report),
+    (report) => scope.postMessage(report, transferredBy(report)),
   );
   scope.onmessage = ({ data }) => receive(data);
   self.addEventListener("error", (event) => {

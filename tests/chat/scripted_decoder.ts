@@ -247,19 +247,20 @@ function textOf(tokens: readonly number[]): string {
 export function openService(
   decoders: Decoder | readonly ModelCache[],
   parts:
-    & Partial<Pick<ChatParts, "sinks" | "window" | "policies">>
+    & Partial<Pick<ChatParts, "sinks" | "window" | "policies" | "template">>
     & Partial<
       ServiceLimits
     > = {},
 ): ChatService {
-  const { sinks = 4, window = 2048, policies, ...limits } = parts;
+  const { sinks = 4, window = 2048, policies, template, ...limits } = parts;
   return new ChatService({
     id: "scripted",
     caches: "slots" in decoders
       ? [{ format: { kvBits: 32, layered: false }, decoder: decoders }]
       : decoders,
+    fingerprint: { model: "scripted", precision: "exact" },
     tokenizer: TOKENIZER,
-    template: TEMPLATE,
+    template: template ?? TEMPLATE,
     sinks,
     window,
     policies: policies ??

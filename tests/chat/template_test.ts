@@ -317,3 +317,57 @@ function joined(pieces: Piece[]): (string | number)[] {
   }
   return result;
 }
+
+/** Templates as models bring them, as far as messages go. */
+const TEMPLATES: Record<string, string> = {
+  CHATML,
+  "bos, and a token for each role":
+    "{{ bos_token }}{% for m in messages %}{{ ('[#]' if m.role == 'user' else '<|tool|>') + m.content + eos_token }}" +
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|tool|>' }}{% endif %}",
+  "without control tokens":
+    "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}" +
+    "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}",
+};
+
+Deno.test("what comes behind an answer is what rendering all messages puts there", () => {
+  const prompt = { addGenerationPrompt: true };
+  const answer: ChatMessage = { role: "assistant", content: "Fine." };
+  const histories = [
+    [user("a")],
+    [system("s"), user("a")],
+    [system(""), user("<|im_end|>"), { ...answer, content: "" }, user("x\n")],
+  ];
+  const further = [
+    [user("next")],
+    [system("be brief"), user("<|im_start|>")],
+    [user("a"), answer, user("b")],
+  ];
+  for (const [name, source] of Object.entries(TEMPLATES)) {
+    const template = createChatTemplate(source, tokenizer);
+    for (const history of histories) {
+      const before = canonicalText(template.render(history, prompt)) +
+        answer.content;
+      for (const messages of further) {
+        const whole = canonicalText(
+          template.render([...history, answer, ...messages], prompt),
+        );
+        assertEquals(
+          before + canonicalText(template.renderBehind(messages)),
+          whole,
+          name,
+        );
+      }
+    }
+  }
+});
+
+Deno.test("a template that rewrites earlier messages does not let a conversation be continued", () => {
+  const last = "{% for m in messages %}{{ m.content if loop.last else '-' }}" +
+    "{% endfor %}";
+  const template = createChatTemplate(last, tokenizer);
+  assertThrows(
+    () => template.renderBehind([user("next")]),
+    RequestError,
+    "rewrites earlier messages",
+  );
+});

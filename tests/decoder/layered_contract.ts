@@ -13,6 +13,10 @@ import {
 } from "../../lib/cache/lazy_layers.ts";
 import { SinkWindow } from "../../lib/cache/sink_window.ts";
 import { LayeredDecoder } from "../../lib/decoder/layered_decoder.ts";
+import {
+  snapshotFromBytes,
+  snapshotToBytes,
+} from "../../lib/decoder/snapshot_bytes.ts";
 import { openHostModel } from "../../lib/decoder/open_decoder.ts";
 import type { Engine } from "../../lib/engine/engine.ts";
 import { rowFormats } from "../../lib/graph/attention/row_formats.ts";
@@ -119,8 +123,8 @@ export function layeredContractTests(engine: Engine, options: Options): void {
       for (const count of [3, 10, 14, 15, 30, 50]) {
         decoder.open(0, POLICY);
         await prefill(decoder, tokens.slice(0, count), { chunk: 9 });
-        const copy = decoder.save(0);
-        await decoder.restore(1, copy);
+        const bytes = await snapshotToBytes(decoder.save(0));
+        await decoder.restore(1, snapshotFromBytes(bytes));
         assertEquals(decoder.lazyLayers(1), decoder.lazyLayers(0));
         const there = await appendAll(decoder, rest, { size: 1, slot: 1 });
         const here = await appendAll(decoder, rest, { size: 1 });

@@ -60,11 +60,16 @@ type Play = (
 function bench(play: Play) {
   const clock = { now: 100 };
   const metrics = new Metrics();
+  const scripted = new ScriptedModel();
   const inner: ChatModel = {
     id: "m",
     created: 1,
     generate: () => cancellable(play),
-    state: () => new ScriptedModel().state(),
+    count: (request) => scripted.count(request),
+    copy: () => scripted.copy(),
+    state: () => scripted.state(),
+    encode: (source) => scripted.encode(source),
+    decode: (tokens) => scripted.decode(tokens),
   };
   const model = observed(inner, [measure(metrics, { now: () => clock.now })]);
   return {

@@ -59,12 +59,13 @@ Deno.test("every obeyed parameter reaches the model", () => {
     model: "m",
     stream: true,
     includeUsage: true,
+    n: 1,
     generation: {
       messages: [
         { role: "system", content: "Be brief." },
         { role: "user", content: "ab" },
         { role: "assistant", content: "c" },
-        { role: "tool", content: "d" },
+        { role: "tool", content: "d", toolCallId: "1" },
       ],
       sampling: {
         temperature: 0,
@@ -113,6 +114,7 @@ Deno.test("what is left out or null has its default", () => {
     model: "default",
     stream: false,
     includeUsage: false,
+    n: 1,
     generation: {
       messages: [{ role: "user" as const, content: "Hi" }],
       sampling: {
@@ -161,6 +163,7 @@ Deno.test("harmless parameters, and values that ask for nothing, are taken", () 
   });
 });
 
+const MISSING = "missing_required_parameter";
 const bad: [body: unknown, param: string | null, code: string][] = [
   [null, null, "invalid_type"],
   [[], null, "invalid_type"],
@@ -224,9 +227,41 @@ const bad: [body: unknown, param: string | null, code: string][] = [
   ],
   [
     { messages: [{ role: "assistant", content: "", tool_calls: [{}] }] },
+    "messages[0].tool_calls[0].id",
+    "missing_required_parameter",
+  ],
+  ...[
+    { id: "1", type: "function", function: { name: "f", arguments: "{" } },
+    { id: "1", type: "function", function: { name: "f", arguments: "[]" } },
+    {
+      id: "1",
+      type: "function",
+      function: {
+        name: "f",
+        arguments: `{"a":${"[".repeat(5000)}${"]".repeat(5000)}}`,
+      },
+    },
+  ].map((call): [unknown, string, string] => [
+    { messages: [{ role: "assistant", tool_calls: [call] }] },
+    "messages[0].tool_calls[0].function.arguments",
+    "invalid_value",
+  ]),
+  [
+    {
+      messages: [{
+        role: "user",
+        content: "",
+        tool_calls: [{
+          id: "1",
+          type: "function",
+          function: { name: "f", arguments: "{}" },
+        }],
+      }],
+    },
     "messages[0].tool_calls",
     "invalid_value",
   ],
+  [{ messages: [{ role: "assistant" }] }, "messages[0].content", MISSING],
   ...fields("model", [5, null], "invalid_type"),
   ...fields("stream", ["yes", 1], "invalid_type"),
   ...fields("max_tokens", [0, -1, 1e300], "invalid_value"),
@@ -244,7 +279,8 @@ const bad: [body: unknown, param: string | null, code: string][] = [
   ...fields("seed", [1e20], "invalid_value"),
   ...fields("seed", [1.5, "7"], "invalid_type"),
   ...fields("logprobs", [5], "invalid_type"),
-  ...fields("n", [0, 2, "1"], "invalid_value"),
+  ...fields("n", [0, 9], "invalid_value"),
+  ...fields("n", ["1", 1.5], "invalid_type"),
   ...fields("stop", ["", 5, [], Array(17).fill("x")], "invalid_value"),
   [{ messages, stop: ["a", ""] }, "stop[1]", "invalid_value"],
   [{ messages, stop: ["a", 5] }, "stop[1]", "invalid_type"],
@@ -296,7 +332,28 @@ const bad: [body: unknown, param: string | null, code: string][] = [
   ],
   [
     { messages, tools: [{ type: "function" }] },
-    "tools",
+    "tools[0].function",
+    MISSING,
+  ],
+  [
+    { messages, tools: [{ type: "function", function: { name: "a b" } }] },
+    "tools[0].function.name",
+    "invalid_value",
+  ],
+  [
+    {
+      messages,
+      tools: [{ type: "function", function: { name: "f", strict: true } }],
+    },
+    "tools[0].function.strict",
+    "invalid_value",
+  ],
+  [
+    {
+      messages,
+      tool_choice: { type: "function", function: { name: "f" } },
+    },
+    "tool_choice",
     "unsupported_parameter",
   ],
   [
@@ -347,9 +404,9 @@ Deno.test("a refusal says what was asked, what is the case and what to do", () =
       "Correct it or leave it out.",
   );
   assertEquals(
-    refusal({ messages, tools: [{ type: "function" }] }).message,
-    "'tools' must be left out: this server calls no tools; " +
-      'the request has [{"type":"function"}]. Remove it.',
+    refusal({ messages, tool_choice: "required" }).message,
+    '\'tool_choice\' must be "none", "auto" or left out: this server cannot force a call; ' +
+      'the request has "required". Remove it.',
   );
   assertEquals(
     refusal({ messages, best_of: 1 }).message,

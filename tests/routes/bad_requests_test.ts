@@ -54,8 +54,22 @@ const cases: Case[] = [
       }${"]".repeat(4e6)}}`,
     },
     status: 400,
-    code: "unsupported_parameter",
-    param: "tools",
+    code: "invalid_type",
+    param: "tools[0]",
+  },
+  {
+    name: "a tool whose parameters nest a million deep",
+    init: {
+      ...chat,
+      body:
+        `{"messages":[{"role":"user","content":""}],"tools":[{"type":"function",` +
+        `"function":{"name":"f","parameters":{"a":${"[".repeat(1e6)}${
+          "]".repeat(1e6)
+        }}}}]}`,
+    },
+    status: 400,
+    code: "invalid_value",
+    param: "tools[0].function.parameters",
   },
   {
     name: "JSON that is no object",
@@ -100,8 +114,8 @@ const cases: Case[] = [
     name: "tools",
     init: { ...chat, body: JSON.stringify(hello({ tools: [{}] })) },
     status: 400,
-    code: "unsupported_parameter",
-    param: "tools",
+    code: "missing_required_parameter",
+    param: "tools[0].type",
   },
   {
     name: "an unknown parameter",

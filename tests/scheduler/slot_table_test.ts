@@ -253,3 +253,37 @@ Deno.test("a score that is not above 0 takes no conversation", async () => {
     table.giveBack(slot, "again");
   }
 });
+
+Deno.test("a seat says whether its conversation was moved out of its slot meanwhile", async () => {
+  const both = holding(["a", "bb"]);
+  const { table } = both;
+  const seat = table.take(common("bb"));
+  assertEquals([seat.slot, seat.swapped], [1, false]);
+  assertEquals(table.take(common("x")).swapped, false);
+  put(both, 1, "bb");
+  put(both, 0, "x");
+  const back = table.take(common("a"));
+  assertEquals([back.swapped, await back.memory], [true, "a"]);
+});
+
+Deno.test("a copy leaves a conversation where it is, in its slot or out of it", async () => {
+  const both = holding(["a", "bb"]);
+  const { table, store } = both;
+  assertEquals(table.copy(common("bb"))?.snapshot.seen, 2);
+  assertEquals(table.copy(common("z")), null);
+  assertEquals([table.has(common("bb")), table.has(common("z"))], [
+    true,
+    false,
+  ]);
+  put(both, table.take(nothing).slot, "x");
+  store.calls.length = 0;
+  const swapped = table.copy(common("a"));
+  assertEquals([swapped?.memory, swapped?.snapshot.seen], ["a", 1]);
+  assertEquals(store.calls, []);
+  assertEquals(await take(table, common("a")), { slot: 1, memory: "a" });
+  table.take(nothing);
+  assertEquals([table.has(common("a")), table.copy(common("a"))], [
+    false,
+    null,
+  ]);
+});

@@ -119,6 +119,67 @@ export function requestTests(test: StoreTest): void {
     },
   );
 
+  test(
+    "tells a client's retry from the same request made anew",
+    (store, { clock }) => {
+      const request = (first: boolean) => ({
+        ...CONV,
+        once: { key: "k", fingerprint: "k", first, knownFor: 1000 },
+      });
+      const outcome = (first: boolean) => {
+        const body = { id: "again", status: "in_progress" };
+        const begun = store.turns.begin(OWNER, {
+          body,
+          input: [],
+          ...request(first),
+        });
+        return begun.outcome === "repeated" ? begun.response : begun.outcome;
+      };
+      const turn = begin(store, "r1", request(true));
+      clock.ms += 10_000; // an answer may take its time
+      assertEquals(outcome(false), "r1");
+      turn.commit(result("r1"));
+      clock.ms += 1000;
+      assertEquals(outcome(false), "r1");
+      take(store, "r2", request(true));
+      assertEquals(outcome(false), "r2");
+      const busy = begin(store, "other", CONV);
+      // Refused, and forgotten all the same: its retry is no retry of r2.
+      assertEquals(outcome(true), "busy");
+      assertEquals(outcome(false), "busy");
+      busy.abandon({ id: "other", status: "failed" });
+      take(store, "r3", request(false));
+      clock.ms += 1001;
+      assertEquals(outcome(false), "begun");
+    },
+  );
+
+  test("shows the last event with the commit, or not at all", async (store) => {
+    const turn = begin(store, "r1", CONV);
+    turn.append(event(0));
+    const read: unknown[] = [];
+    const events = store.responses.events(OWNER, "r1", 0)!;
+    const next = events.next().then((step) =>
+      read.push(step.value, store.responses.read(OWNER, "r1")?.body.status)
+    );
+    const setup = { model: "other", policy: {} };
+    take(store, "r0", { continues: null });
+    const output = [{ id: "x" }, { id: "x" }];
+    assertThrows(() =>
+      turn.commit(result("r1", { output, setup, event: event(1) }))
+    );
+    await Promise.resolve();
+    assertEquals(read, []);
+    turn.commit(result("r1", { event: event(1) }));
+    await next;
+    assertEquals(read, [event(1), "completed"]);
+    assertEquals(await numbers(store.responses.events(OWNER, "r1", -1)), [
+      0,
+      1,
+    ]);
+    assertEquals(turn.gone, true);
+  });
+
   test("takes a request again whose turn came to nothing", (store) => {
     const request = { ...CONV, once: { key: "k", fingerprint: "f" } };
     begin(store, "r1", request).abandon({ id: "r1", status: "failed" });

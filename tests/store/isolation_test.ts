@@ -90,6 +90,15 @@ const CALLS: Record<
       store.turns.begin(owner, { ...REQUEST, continues }).outcome,
     not: "missing",
   })),
+  "turns.start": [{ conversation: "conv2" }, { response: "chain" }].map((
+    continues,
+  ) => ({
+    call: (store, owner) => {
+      const start = store.turns.start(owner, continues);
+      return typeof start === "string" ? start : "found";
+    },
+    not: "missing",
+  })),
   "turns.log": [{
     call: (store, owner) => store.turns.log(owner, 1),
     not: null,

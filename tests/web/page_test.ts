@@ -1,6 +1,8 @@
 /** The page in a real browser, over a scripted model. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Browser, chromium, type Page } from "playwright-core";
+import type { AppParts } from "../../lib/app.ts";
+import { digestOf, KeyRing } from "../../lib/access/keys.ts";
 import {
   eventually,
   served,
@@ -39,8 +41,13 @@ interface Opened extends TestApp {
 async function withPage(
   script: Script,
   use: (opened: Opened) => Promise<void>,
+  { parts = {}, expected = /^$/ }: {
+    parts?: Partial<AppParts>;
+    /** What the browser may complain of. */
+    expected?: RegExp;
+  } = {},
 ): Promise<void> {
-  const app = testApp(script);
+  const app = testApp(script, parts);
   await served(app, async (base) => {
     const browser: Browser = await chromium.launch({
       executablePath: CHROMIUM,
@@ -50,7 +57,8 @@ async function withPage(
       const page = await browser.newPage();
       const complaints: string[] = [];
       page.on("console", (message) => {
-        if (message.type() === "error") complaints.push(message.text());
+        if (message.type() !== "error" || expected.test(message.text())) return;
+        complaints.push(message.text());
       });
       page.on("pageerror", (error) => complaints.push(String(error)));
       await page.goto(base);
@@ -207,4 +215,62 @@ pageTest(
       );
       assert(Number(below) < 2, `${below} pixels below the fold`);
     }),
+);
+
+pageTest(
+  "where the server wants a key it is asked for, kept in the tab, and sent",
+  () => {
+    const key = "es-ada-0123456789";
+    const parts = { keys: new KeyRing([digestOf(key)]) };
+    return withPage({ pieces: ["ok"] }, async ({ page, model }) => {
+      const field = page.getByRole("textbox", { name: "API key" });
+      await say(page, "Hi");
+      await field.waitFor();
+      assertMatch(
+        (await page.locator("[data-why]").textContent())!,
+        /needs an API key/,
+      );
+      await field.fill("es-eve-0123456789");
+      await field.press("Enter");
+      await page.getByText("is not one of this server's").waitFor();
+      assertEquals(await field.inputValue(), "");
+      await field.fill(key);
+      await page.getByRole("button", { name: "Use key" }).click();
+      await settled(page);
+      assertEquals(await answers(page).allTextContents(), ["ok"]);
+      assertEquals(model.requests[0]!.client.owner, digestOf(key).slice(0, 32));
+
+      await page.reload();
+      await page.getByText("scripted/model-1").waitFor();
+      await say(page, "Again");
+      await settled(page);
+      assertEquals(await answers(page).allTextContents(), ["ok"]);
+      const kept = await page.evaluate(
+        "[sessionStorage.length, localStorage.length, document.cookie]",
+      );
+      assertEquals(kept, [1, 0, ""]);
+    }, { parts, expected: /401/ });
+  },
+);
+
+pageTest(
+  "without a key the question goes back to the field, and may be sent again",
+  () => {
+    const parts = { keys: new KeyRing([digestOf("es-ada-0123456789")]) };
+    return withPage({}, async ({ page, model }) => {
+      for (const leave of ["Cancel", "Escape"]) {
+        await say(page, "Hi");
+        await page.getByRole("textbox", { name: "API key" }).waitFor();
+        if (leave === "Escape") await page.keyboard.press("Escape");
+        else await page.getByRole("button", { name: "Cancel" }).click();
+        await settled(page);
+        assertEquals(await page.getByLabel("Message").inputValue(), "Hi");
+        assertMatch(
+          (await page.getByRole("alert").textContent())!,
+          /needs an API key/,
+        );
+      }
+      assertEquals(model.requests.length, 0);
+    }, { parts, expected: /401/ });
+  },
 );

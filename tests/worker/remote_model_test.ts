@@ -8,7 +8,9 @@ import {
 import { ModelServer } from "../../lib/worker/model_server.ts";
 import type { Answer } from "../../lib/worker/protocol.ts";
 import { RemoteModel } from "../../lib/worker/remote_model.ts";
-import { streamed, tell, ToldModel } from "./told_model.ts";
+import { NotHeldError } from "../../lib/chat/thread.ts";
+import { transferredBy } from "../../lib/worker/protocol.ts";
+import { KEY, streamed, tell, ToldModel } from "./told_model.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -181,4 +183,69 @@ Deno.test("a trap of the engine is not an answer but the end of its thread", asy
     () => server.receive({ type: "generate", id: 0, request: tell("trap") }),
     WebAssembly.RuntimeError,
   );
+});
+
+Deno.test("prompts are encoded and tokens decoded on the other side, errors included", async () => {
+  const { remote, asked } = behindWire();
+  const prompt = { text: "abc" };
+  assertEquals(
+    await remote.encode({ messages: [], prompt, addGenerationPrompt: true }),
+    { tokens: [3], text: "abc" },
+  );
+  assertEquals(await remote.decode([1, 2]), "1,2");
+  const error = await assertRejects(() => remote.decode([]), RequestError);
+  assertEquals((error as RequestError).param, "tokens");
+  assertEquals(asked, ["encode", "decode", "decode"]);
+  remote.close(() => new Error("gone"));
+  await assertRejects(() => remote.decode([1]), Error, "gone");
+});
+
+Deno.test("tokens are counted and threads copied over the wire", async () => {
+  const { remote } = behindWire();
+  const count = (...messages: string[]) =>
+    remote.count({
+      messages: messages.map((content) => ({ role: "user", content })),
+      continued: false,
+    });
+  assertEquals(await Promise.all([count("abc"), count("ab")]), [3, 2]);
+  await assertRejects(() => count(), RequestError, "None");
+  assertEquals(await remote.copy({ owner: "ada", state: "3" }), {
+    key: KEY,
+    bytes: Uint8Array.of(7, 7, 7),
+  });
+  assertEquals(await remote.copy({ owner: "", state: "3" }), null);
+});
+
+Deno.test("a thread that is not held is told with what snapshots would help", async () => {
+  const { remote } = behindWire();
+  const error = await assertRejects(
+    () => Array.fromAsync(remote.generate(tell("unheld"))),
+    NotHeldError,
+  );
+  assertEquals((error as NotHeldError).key, KEY);
+});
+
+Deno.test("a cache's bytes are handed over, both ways, and nothing else is", () => {
+  const bytes = Uint8Array.of(1, 2, 3);
+  const log = {
+    tokens: Uint32Array.of(1),
+    starts: [],
+    runs: [],
+    snapshot: bytes,
+  };
+  const setup = { model: "told", policy: {} };
+  const request = {
+    ...tell("stream 1"),
+    thread: { from: { state: "a", setup, log }, to: "b" },
+  };
+  assertEquals(transferredBy({ type: "generate", id: 1, request }), [
+    bytes.buffer,
+  ]);
+  const value = { key: KEY, bytes };
+  const copy = { type: "value", of: "copy", id: 1, value } as const;
+  const none = { type: "value", of: "copy", id: 2, value: null } as const;
+  assertEquals(transferredBy({ type: "answers", answers: [copy, none] }), [
+    bytes.buffer,
+  ]);
+  assertEquals(transferredBy({ type: "stop" }), []);
 });

@@ -7,12 +7,20 @@ import { cancellable } from "../../lib/chat/cancellable.ts";
 import {
   type CacheUsage,
   type ChatModel,
+  type CountRequest,
+  type EncodedPrompt,
   type GenerationEvent,
   type GenerationRequest,
   type ModelState,
+  type PromptSource,
   RequestError,
   UnavailableError,
 } from "../../lib/chat/chat_model.ts";
+import {
+  NotHeldError,
+  type ThreadCopy,
+  type ThreadName,
+} from "../../lib/chat/thread.ts";
 import type { CacheSetup } from "../../lib/plan/cache_setup.ts";
 
 type Events = AsyncGenerator<GenerationEvent, void, void>;
@@ -80,6 +88,9 @@ export const CACHES: CacheSetup = {
   memory: 1 << 20,
 };
 
+/** Of what a {@linkcode ToldModel} copies, and asks for. */
+export const KEY = { model: "told", policy: "window", precision: "f32" };
+
 /** A request for a {@linkcode ToldModel}. */
 export function tell(content: string): GenerationRequest {
   return {
@@ -116,6 +127,18 @@ export class ToldModel implements ChatModel {
     }
   }
 
+  /** A letter is a token. */
+  count({ messages }: CountRequest): Promise<number> {
+    if (messages.length === 0) return Promise.reject(new RequestError("None"));
+    return Promise.resolve(messages[0]!.content.length);
+  }
+
+  /** Of a state with a number for a name: so many bytes. */
+  copy({ owner, state }: ThreadName): Promise<ThreadCopy | null> {
+    const bytes = new Uint8Array(Number(state)).fill(7);
+    return Promise.resolve(owner === "" ? null : { key: KEY, bytes });
+  }
+
   /** `evicted` counts cancellations, `beginningsAsked` requests. */
   state(): Promise<ModelState> {
     return Promise.resolve({
@@ -131,6 +154,17 @@ export class ToldModel implements ChatModel {
         beginningsFound: 0,
       },
     });
+  }
+
+  encode({ prompt }: PromptSource): Promise<EncodedPrompt> {
+    const text = prompt && "text" in prompt ? prompt.text : "";
+    return Promise.resolve({ tokens: [text.length], text });
+  }
+
+  decode(tokens: number[]): Promise<string> {
+    return tokens.length > 0
+      ? Promise.resolve(tokens.join())
+      : Promise.reject(new RequestError("There are none", "tokens"));
   }
 }
 
@@ -169,6 +203,10 @@ const EVENTS: Record<string, (signal: AbortSignal, number: number) => Events> =
     async *request() {
       yield START;
       throw new RequestError("There is no token 9", "logit_bias");
+    },
+    async *unheld() {
+      yield START;
+      throw new NotHeldError(KEY);
     },
     async *unavailable() {
       yield START;

@@ -1,0 +1,240 @@
+/**
+ * The bodies of `POST /v1/responses` and of `POST /v1/responses/input_tokens`, checked parameter by
+ * parameter: each is obeyed, or listed here as harmless, or an error that names it.
+ *
+ * @module
+ */
+import { z } from "zod";
+import type { PolicyRequest } from "../cache/policy.ts";
+import type { TurnRequest } from "../store/turns.ts";
+import { everstreamSchema, toPolicy } from "./everstream.ts";
+import {
+  boolean,
+  integer,
+  metadataSchema,
+  number,
+  only,
+  string,
+} from "./fields.ts";
+import { issuesToError } from "./issues.ts";
+import { inputSchema, type MessageItem, toItems } from "./items.ts";
+import { parseQuery } from "./query.ts";
+
+/** What of a request says which tokens the model is to read. */
+export interface PromptRequest {
+  /** The model's id, or `default`. */
+  readonly model: string;
+  readonly input: readonly MessageItem[];
+  readonly instructions: string | null;
+  readonly continues: TurnRequest["continues"];
+}
+
+/** A checked request of a response. */
+export interface ResponseRequest extends PromptRequest {
+  readonly stream: boolean;
+  readonly store: boolean;
+  readonly background: boolean;
+  readonly maxOutputTokens: number | null;
+  readonly temperature: number | null;
+  readonly topP: number | null;
+  readonly truncation: "auto" | "disabled";
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly user: string | null;
+  readonly policy: PolicyRequest | undefined;
+}
+
+const id = z.string("an id").min(1, "an id").max(256, "an id");
+
+const prompt = {
+  model: z.string("a string").optional(),
+  input: inputSchema.nullish(),
+  instructions: string,
+  conversation: z.union(
+    [id, z.strictObject({ id })],
+    'an id, or an object as {"id": "conv_…"}',
+  ).nullish(),
+  previous_response_id: id.nullish(),
+  truncation: z.enum(["auto", "disabled"], "auto or disabled").nullish(),
+};
+
+const obeyed = {
+  ...prompt,
+  stream: boolean,
+  stream_options: z.strictObject(
+    // Padding against traffic analysis; a server that sends none harms nobody's parsing.
+    { include_obfuscation: boolean },
+    'an object, as {"include_obfuscation": false}',
+  ).nullish(),
+  store: boolean,
+  background: boolean,
+  max_output_tokens: integer(1, "a positive integer"),
+  temperature: number(0, 2),
+  top_p: number(0, 1),
+  metadata: metadataSchema.nullish(),
+  user: string,
+  everstream: everstreamSchema,
+};
+
+/** Parameters that change nothing about an answer of this server. */
+const harmless = {
+  safety_identifier: string,
+  prompt_cache_key: string,
+  prompt_cache_retention: string,
+  max_tool_calls: integer(0, "an integer of 0 or more"),
+};
+
+/** OpenAI's parameters that this server cannot serve; both requests have them. */
+const unsupportedOfPrompt = {
+  tools: only([[]], "left out: this server calls no tools"),
+  tool_choice: only(
+    ["none", "auto"],
+    'left out or "none": this server calls no tools',
+  ),
+  parallel_tool_calls: only(
+    [true, false],
+    "true or false: this server calls no tools",
+  ),
+  text: only(
+    [{}, { format: { type: "text" } }],
+    'left out or {"format":{"type":"text"}}: this server forces no format of responses',
+  ),
+  reasoning: only([{}], "left out: this server steers no reasoning"),
+};
+
+const unsupported = {
+  ...unsupportedOfPrompt,
+  include: only([[]], "left out: this server includes nothing more"),
+  top_logprobs: only([0], "left out: see /v1/chat/completions for logprobs"),
+  prompt: only([], "left out: this server keeps no prompts"),
+  service_tier: only(
+    ["auto", "default"],
+    'left out, "auto" or "default": this server has one tier',
+  ),
+  moderation: only([], "left out: this server does not moderate"),
+  context_management: only(
+    [[]],
+    "left out: see everstream for what a conversation keeps",
+  ),
+  image: only([], "left out: this server makes no images"),
+  access_programs: only([], "left out: this server has none"),
+  prompt_cache_options: only([], "left out: its caches take no options"),
+};
+
+type WirePrompt = z.infer<z.ZodObject<typeof prompt>>;
+
+function checkPrompt(
+  body: WirePrompt,
+  context: z.core.$RefinementCtx<WirePrompt>,
+): void {
+  if (body.conversation != null && body.previous_response_id != null) {
+    context.addIssue({
+      code: "custom",
+      path: ["previous_response_id"],
+      message: "left out where 'conversation' is given: a turn has one place",
+    });
+  }
+}
+
+const responseSchema = z.strictObject(
+  { ...obeyed, ...harmless, ...unsupported },
+  "a JSON object",
+).superRefine((body, context) => {
+  checkPrompt(body, context);
+  if (body.background && body.store === false) {
+    context.addIssue({
+      code: "custom",
+      path: ["background"],
+      message:
+        "left out where 'store' is false: nobody could read the response",
+    });
+  }
+});
+
+const inputTokensSchema = z.strictObject(
+  { ...prompt, ...unsupportedOfPrompt },
+  "a JSON object",
+).superRefine(checkPrompt);
+
+const UNSUPPORTED: ReadonlySet<string> = new Set(Object.keys(unsupported));
+
+/**
+ * Checks the body of a request for a response.
+ *
+ * @throws {ApiError} a 400 that names the parameter at fault
+ * @example A body of input alone
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { parseResponseRequest } from "./responses_request.ts";
+ *
+ * const { input, store, truncation } = parseResponseRequest({ input: "Hi" });
+ * assertEquals(input[0]?.content, [{ type: "input_text", text: "Hi" }]);
+ * assertEquals([store, truncation], [true, "auto"]);
+ * ```
+ */
+export function parseResponseRequest(body: unknown): ResponseRequest {
+  const wire = parse(responseSchema, body);
+  return {
+    ...toPrompt(wire),
+    stream: wire.stream ?? false,
+    store: wire.store ?? true,
+    background: wire.background ?? false,
+    maxOutputTokens: wire.max_output_tokens ?? null,
+    temperature: wire.temperature ?? null,
+    topP: wire.top_p ?? null,
+    truncation: wire.truncation ?? "auto",
+    metadata: wire.metadata ?? {},
+    user: wire.user ?? null,
+    policy: toPolicy(wire.everstream),
+  };
+}
+
+/**
+ * Checks the body of a request for the number of input tokens.
+ *
+ * @throws {ApiError} a 400 that names the parameter at fault
+ */
+export function parseInputTokensRequest(body: unknown): PromptRequest {
+  return toPrompt(parse(inputTokensSchema, body));
+}
+
+const retrieveSchema = z.strictObject({
+  stream: z.enum(["true", "false"], "true or false").optional(),
+  starting_after: z.string().regex(/^\d{1,15}$/, "a whole number of 0 or more")
+    .transform(Number).optional(),
+  include_obfuscation: z.enum(["true", "false"], "true or false").optional(),
+});
+
+/** How a response is read: whole, or as the events after a number. */
+export function parseRetrieveQuery(
+  query: Record<string, string>,
+): { stream: boolean; after: number } {
+  const { stream, starting_after } = parseQuery(retrieveSchema, query);
+  return { stream: stream === "true", after: starting_after ?? -1 };
+}
+
+function parse<Output>(schema: z.ZodType<Output>, body: unknown): Output {
+  const result = schema.safeParse(body);
+  if (result.success) return result.data;
+  throw issuesToError(result.error.issues, { body, unsupported: UNSUPPORTED });
+}
+
+function toPrompt(wire: WirePrompt): PromptRequest {
+  return {
+    model: wire.model ?? "default",
+    input: toItems(wire.input ?? undefined),
+    instructions: wire.instructions ?? null,
+    continues: toContinues(wire),
+  };
+}
+
+function toContinues(
+  { conversation, previous_response_id: response }: WirePrompt,
+): TurnRequest["continues"] {
+  if (response != null) return { response };
+  if (conversation == null) return null;
+  return {
+    conversation: typeof conversation === "string"
+      ? conversation
+      : conversation.id,
+  };
+}

@@ -1,0 +1,122 @@
+/**
+ * The bodies of `POST /tokenize`, `/detokenize` and `/apply-template`, in the shapes of llama.cpp's
+ * server, and what answers them:
+ *
+ * | route | body | answer |
+ * | --- | --- | --- |
+ * | `/tokenize` | `{ content, add_special? }` or `{ messages, tools?, add_generation_prompt? }` | `{ tokens, count }` |
+ * | `/detokenize` | `{ tokens }` | `{ content }` |
+ * | `/apply-template` | `{ messages, tools?, add_generation_prompt? }` | `{ prompt }` |
+ *
+ * Each may name its `model`. Text never becomes a control token, here as in prompts: what the template
+ * puts around messages is tokens in `/tokenize`, and can no longer be told from text in the `prompt`
+ * that `/apply-template` gives.
+ *
+ * @module
+ */
+import { z } from "zod";
+import type { ChatModel } from "../chat/chat_model.ts";
+import { checkBody } from "./issues.ts";
+import { messagesSchema, toChatMessage } from "./messages.ts";
+import { boolean, only } from "./fields.ts";
+import { toolsSchema, toTool } from "./tools.ts";
+
+type Source = Parameters<ChatModel["encode"]>[0];
+
+const model = z.string("a string").default("default");
+
+const unsupported = {
+  parse_special: only(
+    [false],
+    "left out or false: text never becomes a control token here",
+  ),
+};
+
+const UNSUPPORTED: ReadonlySet<string> = new Set(Object.keys(unsupported));
+
+const chat = {
+  model,
+  messages: messagesSchema,
+  tools: toolsSchema.nullish(),
+  add_generation_prompt: boolean,
+};
+
+const templateSchema = z.strictObject(chat, "a JSON object");
+
+const tokenizeSchema = z.strictObject({
+  ...chat,
+  messages: messagesSchema.optional(),
+  content: z.string("a string").optional(),
+  add_special: boolean,
+  ...unsupported,
+}, "a JSON object").superRefine((body, context) => {
+  const refuse = (name: keyof typeof body, message: string) =>
+    context.addIssue({ code: "custom", path: [name], message });
+  if (body.messages === undefined) {
+    if (body.content === undefined) {
+      refuse("content", "a string, unless there are 'messages'");
+    }
+    for (const name of ["tools", "add_generation_prompt"] as const) {
+      if (body[name] != null) refuse(name, "left out without 'messages'");
+    }
+  } else {
+    for (const name of ["content", "add_special"] as const) {
+      if (body[name] != null) refuse(name, "left out beside 'messages'");
+    }
+  }
+});
+
+const TOKENS = "a list of token ids, whole numbers from 0";
+
+/** What a list of token ids must be. */
+export const tokensSchema = z.array(
+  z.number(TOKENS).int(TOKENS).min(0, TOKENS),
+  TOKENS,
+);
+
+const detokenizeSchema = z.strictObject(
+  { model, tokens: tokensSchema },
+  "a JSON object",
+);
+
+/** Checks the body of `/tokenize`. @throws {ApiError} a 400 that names the parameter at fault */
+export function parseTokenize(
+  body: unknown,
+): { model: string; source: Source } {
+  const wire = checkBody(tokenizeSchema, body, UNSUPPORTED);
+  if (wire.messages) {
+    return { model: wire.model, source: toSource(wire, wire.messages) };
+  }
+  const prompt = { text: wire.content ?? "", bare: !wire.add_special };
+  const source = { messages: [], prompt, addGenerationPrompt: false };
+  return { model: wire.model, source };
+}
+
+/** Checks the body of `/apply-template`. @throws {ApiError} a 400 that names the parameter at fault */
+export function parseApplyTemplate(
+  body: unknown,
+): { model: string; source: Source } {
+  const wire = checkBody(templateSchema, body);
+  return { model: wire.model, source: toSource(wire, wire.messages) };
+}
+
+/** Checks the body of `/detokenize`. @throws {ApiError} a 400 that names the parameter at fault */
+export function parseDetokenize(
+  body: unknown,
+): { model: string; tokens: number[] } {
+  return checkBody(detokenizeSchema, body);
+}
+
+function toSource(
+  wire: Pick<
+    z.infer<typeof templateSchema>,
+    "tools" | "add_generation_prompt"
+  >,
+  messages: z.infer<typeof messagesSchema>,
+): Source {
+  return {
+    messages: messages.map(toChatMessage),
+    tools: wire.tools?.map(toTool),
+    addGenerationPrompt: wire.add_generation_prompt ?? true,
+  };
+}
