@@ -5,27 +5,37 @@
  * @module
  */
 import { join } from "node:path";
-import { blockCount, slotLayout } from "../lib/cache/layout.ts";
+import type { CacheFormat } from "../lib/cache/cache_format.ts";
 import { SinkWindow } from "../lib/cache/sink_window.ts";
-import type { RingShape } from "../lib/graph/attention/grouped_query.ts";
-import {
-  type RowFormats,
-  rowFormats,
-} from "../lib/graph/attention/row_formats.ts";
+import { readCalibration } from "../lib/calibration/calibration.ts";
 import type { Config } from "../lib/config.ts";
 import type { Decoder } from "../lib/decoder/decoder.ts";
-import { HostDecoder, type HostModel } from "../lib/decoder/host_decoder.ts";
+import type { HostModel } from "../lib/decoder/host_decoder.ts";
 import {
+  type DecoderRoom,
+  hostDecoder,
   hostEngine,
-  openGpuDecoder,
+  openDecoder,
   openHostModel,
+  ringShape,
 } from "../lib/decoder/open_decoder.ts";
 import { RecomputingDecoder } from "../lib/decoder/recomputing_decoder.ts";
 import { chooseEngine } from "../lib/engine/choose.ts";
+import { familyOf } from "../lib/graph/convert.ts";
 import { locateModel, terminalProgress } from "../lib/models/mod.ts";
 import { createTokenizer, type Tokenizer } from "../lib/text/tokenizer.ts";
 import { readGgufVocabulary } from "../lib/text/gguf_vocabulary.ts";
 import { openGguf } from "../lib/weights/gguf.ts";
+
+/** How a decoder keeps its caches. */
+export interface BenchRoom {
+  /** Default: 1. */
+  readonly slots?: number;
+  /** Default: in the engine's own precision, all layers alike. */
+  readonly format?: CacheFormat;
+  /** Layers that are lazy, if the format is layered; default: half of them. */
+  readonly lazyLayers?: number;
+}
 
 /** A model that measurements can run. */
 export interface BenchModel {
@@ -37,14 +47,12 @@ export interface BenchModel {
   readonly reason: string;
   readonly threads: number;
   readonly tokenizer: Tokenizer;
+  readonly layers: number;
   /**
-   * A decoder of so many slots (1 unless given), each with just the policy's rows, on the graph
-   * that a server with such a window and such rows (those of the engine unless given) has.
+   * A decoder with just the policy's rows, on the graph that a server with such a window and such
+   * caches has.
    */
-  decoder(
-    policy: SinkWindow,
-    options?: { slots?: number; formats?: RowFormats },
-  ): Promise<Decoder>;
+  decoder(policy: SinkWindow, room?: BenchRoom): Promise<Decoder>;
   release(): Promise<void>;
 }
 
@@ -71,13 +79,14 @@ export async function openBenchModel(config: Config): Promise<BenchModel> {
     engine,
     reason,
     threads: config.threads,
+    layers: familyOf(file.metadata).readCacheShape(file.metadata).layers,
     tokenizer: createTokenizer(readGgufVocabulary(file.metadata)),
   };
 }
 
 type Decoders = Pick<BenchModel, "decoder" | "release">;
 
-/** Decoders in host memory: those of windows with equally many blocks share a graph. */
+/** Decoders in host memory: those of equal windows, in blocks, and equal formats share a graph. */
 function hostDecoders(
   model: { path: string; sha256: string },
   name: "native" | "wasm",
@@ -85,29 +94,24 @@ function hostDecoders(
 ): Decoders {
   const engine = hostEngine(name);
   const opened = new Map<string, Promise<HostModel>>();
-  const open = async (rings: RingShape) => {
+  const graphs = join(modelsDirectory, "graphs");
+  const calibration = readCalibration({ sha256: model.sha256, graphs });
+  const open = async (room: DecoderRoom) => {
     using file = await openGguf(model.path);
-    const graphs = join(modelsDirectory, "graphs");
     const source = { file, sha256: model.sha256, graphs };
-    return await openHostModel(engine, source, { ...rings, threads });
+    const rings = { ...ringShape(room), threads };
+    return await openHostModel(engine, source, rings);
   };
   return {
-    async decoder(
-      { sinks, window },
-      { slots = 1, formats = rowFormats(32) } = {},
-    ) {
-      const blocks = blockCount(window);
-      const key = `${blocks} ${formats.name}`;
-      const graph = opened.get(key) ?? open({ blocks, formats });
+    async decoder({ sinks, window }, options) {
+      const keptLayers = (await calibration)?.keptLayers ?? [];
+      const room = { sinks, window, slots: 1, keptLayers, ...options };
+      const { blocks, formats, layered } = ringShape(room);
+      const key = `${blocks} ${formats.name} ${layered}`;
+      const graph = opened.get(key) ?? open(room);
       opened.set(key, graph);
       graph.catch(() => opened.delete(key)); // there is nothing to release
-      const model = await graph;
-      const { tailRows } = model.plan.attention;
-      return new HostDecoder(model, {
-        layout: slotLayout(sinks, window, { tailRows }),
-        slots,
-        chunk: engine.chunk,
-      });
+      return hostDecoder(await graph, room, engine);
     },
     async release() {
       for (const graph of opened.values()) {
@@ -124,12 +128,12 @@ function gpuDecoders(
 ): Decoders {
   const opened: Decoder[] = [];
   return {
-    async decoder({ sinks, window }, { slots = 1 } = {}) {
+    async decoder({ sinks, window }, options) {
       using file = await openGguf(model.path);
       const graphs = join(config.modelsDirectory, "graphs");
       const source = { file, sha256: model.sha256, graphs };
-      const room = { sinks, window, slots };
-      const decoder = await openGpuDecoder(source, room, config);
+      const room = { sinks, window, slots: 1, ...options };
+      const decoder = await openDecoder("webgpu", source, room, config);
       opened.push(decoder);
       return decoder;
     },
@@ -162,8 +166,9 @@ export class BenchStream {
   static async open(
     model: BenchModel,
     policy: SinkWindow,
+    room: BenchRoom = {},
   ): Promise<BenchStream> {
-    const decoder = new RecomputingDecoder(await model.decoder(policy));
+    const decoder = new RecomputingDecoder(await model.decoder(policy, room));
     return new BenchStream(decoder, policy);
   }
 

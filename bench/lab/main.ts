@@ -1,15 +1,17 @@
-/** The program behind `deno task lab`: compares cache policies on a text. @module */
+/** The program behind `deno task lab`: compares cache policies, or kinds of caches, on a text. @module */
 import { dirname, join } from "node:path";
 import { readConfig } from "../../lib/config.ts";
 import { exitStatus } from "../../lib/program/program.ts";
 import { renderMachine } from "../report.ts";
+import { CURVE_PROGRAM } from "./curve_program.ts";
 import { measureLab } from "./measure.ts";
 import { type LabCommand, parseLabOptions, USAGE } from "./options.ts";
 import { type LabRecord, readRecord } from "./record.ts";
 import { renderHtml } from "./report_html.ts";
-import { renderText } from "./report_text.ts";
+import { tablesOf } from "./report_text.ts";
 import { summarizeLab } from "./summary.ts";
 import { renderSvg } from "./svg.ts";
+import { renderTables } from "./tables.ts";
 
 async function lab(options: LabCommand): Promise<boolean> {
   const path = join(options.out, "policies.json");
@@ -34,7 +36,9 @@ async function writeReports(
   { out, svg }: LabCommand,
 ): Promise<void> {
   const summary = summarizeLab(record);
-  console.log(`${renderMachine(record.machine)}\n\n${renderText(summary)}`);
+  console.log(
+    `${renderMachine(record.machine)}\n\n${renderTables(tablesOf(summary))}`,
+  );
   await Deno.writeTextFile(join(out, "policies.html"), renderHtml(summary));
   if (svg === undefined) return;
   await Deno.mkdir(dirname(svg), { recursive: true });
@@ -43,5 +47,10 @@ async function writeReports(
 
 if (import.meta.main) {
   const program = { usage: USAGE, parse: parseLabOptions, run: lab };
-  Deno.exit(await exitStatus(program, Deno.args));
+  const [command, ...args] = Deno.args;
+  Deno.exit(
+    command === "curve"
+      ? await exitStatus(CURVE_PROGRAM, args)
+      : await exitStatus(program, Deno.args),
+  );
 }

@@ -1,13 +1,19 @@
 /** Measures what was asked for, one part after the other. @module */
 import { basename } from "node:path";
-import { SinkWindow } from "../../lib/cache/sink_window.ts";
 import type { Config } from "../../lib/config.ts";
 import { type BenchModel, openBenchModel, SINKS } from "../bench_model.ts";
 import { describeMachine } from "../machine.ts";
 import { readTextTokens } from "../text.ts";
 import { createFacts } from "./facts.ts";
+import { lazyCounts } from "./lazy_counts.ts";
 import type { LabOptions } from "./options.ts";
-import { labPolicies, type LabPolicy, sinkWindow } from "./policies.ts";
+import {
+  fullPolicy,
+  labPolicies,
+  type LabPolicy,
+  sinkWindow,
+} from "./policies.ts";
+import { STEPS } from "./policy_stream.ts";
 import {
   measureRecall,
   type RecallOptions,
@@ -24,8 +30,6 @@ import {
 import { recomputeWindow, samplePositions } from "./recompute.ts";
 import { streamPolicies } from "./stream.ts";
 
-/** Runs of one token that are timed. */
-const STEPS = 32;
 /** Wrong numbers beside each right one. */
 const DISTRACTORS = 7;
 /** Tokens of text before a fact. */
@@ -72,10 +76,11 @@ export async function measureOn(
     count: tokens + 1 + STEPS,
   });
   const full = Math.min(options.full, tokens);
-  const policies = labPolicies(only, { ...options, full });
+  const lazy = lazyCounts(options.lazy, model.layers, [1 / 2]);
+  const policies = labPolicies(only, { ...options, lazy, full });
   const lab: Lab = { model, options, policies, text, ...sink };
   let record: LabRecord = {
-    schema: 1,
+    schema: 2,
     machine: describeMachine(model),
     text: basename(options.text),
     skip,
@@ -167,7 +172,8 @@ async function fittingTokens(
   model: BenchModel,
   memory: number,
 ): Promise<number> {
-  const { tokenBytes } = await model.decoder(new SinkWindow(0, 1));
+  const { policy, format } = fullPolicy(1);
+  const { tokenBytes } = await model.decoder(policy, { format });
   return Math.floor(memory / tokenBytes) - 1; // there is a row for a sink, too
 }
 
@@ -199,10 +205,9 @@ function recallPolicies(
   { recallWindow }: LabOptions,
   given: RecallOptions,
 ): LabPolicy[] {
-  const full = new SinkWindow(0, tokensOf(given) + 2 * LEAD);
   return [
     sinkWindow(SINKS, recallWindow),
-    { label: "full", kind: "full", policy: full },
+    fullPolicy(tokensOf(given) + 2 * LEAD),
   ];
 }
 

@@ -1,5 +1,6 @@
 /** The command line of `deno task lab`. @module */
 import { parseArgs } from "node:util";
+import { KV_BITS, type KvBits } from "../../lib/cache/cache_format.ts";
 import { ENGINE_CHOICES, type EngineChoice } from "../../lib/engine/choose.ts";
 import { member, whole, wholes } from "../../lib/program/arguments.ts";
 import { STREAMED } from "./policies.ts";
@@ -22,6 +23,9 @@ export interface LabOptions {
   readonly tokens: number;
   readonly sinks: readonly number[];
   readonly windows: readonly number[];
+  readonly bits: readonly KvBits[];
+  /** Lazy layers of `simplayer`; absent: half of the model's. */
+  readonly lazy?: readonly number[];
   /** Most tokens that `full` holds. */
   readonly full: number;
   /** Every which position `window-recompute` is measured at. */
@@ -38,6 +42,7 @@ export interface LabOptions {
 /** What `--help` prints. */
 export const USAGE = `Usage: deno task lab policies --text FILE [OPTIONS]
        deno task lab render [--out DIR] [--svg FILE]
+       deno task lab curve --help
 
 "policies" streams a text through each cache policy on the model that EVERSTREAM_MODEL names, and
 writes DIR/policies.json and DIR/policies.html, which needs no other file. "render" writes the HTML
@@ -49,6 +54,11 @@ and the picture again from the JSON.
   --only LIST        what to measure, of ${PARTS.join(",")} (default: all)
   --sinks LIST       S of sink-window (default: 1,2,4,8)
   --windows LIST     W of all but full (default: 256,512,1020)
+  --bits LIST        bits of an element of a row, of sink-window and simplayer, of ${
+  KV_BITS.join(",")
+}
+                     (default: 32)
+  --lazy LIST        lazy layers of simplayer (default: half of the model's)
   --full N           most tokens that full holds; beyond, there is none (default: 8192, or what
                      EVERSTREAM_MEMORY has room for)
   --every N          measure window-recompute at each N-th position (default: 64)
@@ -86,6 +96,8 @@ export function parseLabOptions(args: readonly string[]): LabCommand {
       tokens: { type: "string", default: "8192" },
       sinks: { type: "string", default: "1,2,4,8" },
       windows: { type: "string", default: "256,512,1020" },
+      bits: { type: "string", default: "32" },
+      lazy: { type: "string" },
       full: { type: "string", default: "8192" },
       every: { type: "string", default: "64" },
       facts: { type: "string", default: "16" },
@@ -94,7 +106,7 @@ export function parseLabOptions(args: readonly string[]): LabCommand {
       svg: { type: "string" },
     },
   });
-  const { help, engine, text, svg } = values;
+  const { help, engine, text, svg, lazy } = values;
   const command = commandOf(positionals, help);
   if (command === "policies" && text === undefined && !help) {
     throw new RangeError("Cannot measure without a text: give --text FILE");
@@ -110,6 +122,7 @@ export function parseLabOptions(args: readonly string[]): LabCommand {
     tokens: whole("--tokens", values.tokens, 1),
     sinks: wholes("--sinks", values.sinks, 1),
     windows: wholes("--windows", values.windows, 16),
+    bits: kvBits("--bits", values.bits),
     full: whole("--full", values.full, 16),
     every: whole("--every", values.every, 1),
     facts: whole("--facts", values.facts, 1),
@@ -119,7 +132,19 @@ export function parseLabOptions(args: readonly string[]): LabCommand {
       ? {}
       : { engine: member("--engine", engine, ENGINE_CHOICES) }),
     ...(svg === undefined ? {} : { svg }),
+    ...(lazy === undefined ? {} : { lazy: wholes("--lazy", lazy, 1) }),
   };
+}
+
+/**
+ * Numbers of bits with commas between them, each once, the most first.
+ *
+ * @throws {RangeError} if there is no such format.
+ */
+export function kvBits(option: string, list: string): KvBits[] {
+  const known = KV_BITS.map(String);
+  const asked = list.split(",").map((name) => member(option, name, known));
+  return KV_BITS.filter((bits) => asked.includes(String(bits)));
 }
 
 function commandOf(

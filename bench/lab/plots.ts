@@ -1,4 +1,5 @@
 /** What the plots draw: lines with names, before any library or file format. @module */
+import type { KvBits } from "../../lib/cache/cache_format.ts";
 import { type LabSummary, type PolicyFigures, STRETCH } from "./summary.ts";
 
 /** One line of a plot; `null` where it has no value. */
@@ -9,8 +10,8 @@ export interface Line {
   /** Lengths of dashes and gaps; none for a solid line. */
   readonly dash: readonly number[];
   readonly values: readonly (number | null)[];
-  /** Whether to draw dots alone. */
-  readonly dots?: boolean;
+  /** Whether to draw a dot for each value, without a line or on it. */
+  readonly dots?: "alone" | "joined";
 }
 
 /** Lines over a common axis. */
@@ -20,7 +21,11 @@ export interface Plot {
   readonly yLabel: string;
   /** Whether the y axis is logarithmic. */
   readonly logarithmic: boolean;
+  readonly xLogarithmic?: boolean;
+  /** Ascending. */
   readonly x: readonly number[];
+  /** What dots at each x are called. */
+  readonly names?: readonly string[];
   readonly lines: readonly Line[];
   /** A vertical line: where something is expected. */
   readonly mark?: { readonly x: number; readonly label: string };
@@ -89,7 +94,7 @@ function bytesPlot({ policies }: LabSummary): Plot {
     x: drawn.map(({ cacheBytes }) => cacheBytes / 2 ** 20),
     lines: drawn.map((policy, at) => ({
       ...styleOf(policy),
-      dots: true,
+      dots: "alone",
       values: drawn.map((_, i) => i === at ? policy.evicted : null),
     })),
   };
@@ -133,16 +138,27 @@ function recallPlots({ recall }: LabSummary): Plot[] {
 const FULL = "#444444";
 /** One for each number of sinks. */
 const COLORS = ["#7c3aed", "#2563eb", "#0d9488", "#65a30d", "#b45309"];
+/** One for each number of bits. */
+const LAZY: Colors = {
+  32: "#db2777",
+  16: "#be185d",
+  8: "#9d174d",
+  4: "#831843",
+};
+const CODED: Colors = { 32: "", 16: "#0891b2", 8: "#0e7490", 4: "#155e75" };
+type Colors = Readonly<Record<KvBits, string>>;
 const DASHES = [[], [8, 4], [2, 4], [10, 3, 2, 3]];
 
-/** Colour says the kind and the sinks, dashes the window. */
+/** Colour says the kind, and the sinks or the bits; dashes the window. */
 function styleOf(
-  { label, kind, sinks, window }: PolicyFigures,
+  { label, kind, sinks, window, kvBits }: PolicyFigures,
 ): Pick<Line, "label" | "color" | "dash"> {
   const dash = kind === "full" ? [] : DASHES[dashOf(window)]!;
   if (kind === "full") return { label, color: FULL, dash };
   if (kind === "window") return { label, color: "#dc2626", dash };
   if (kind === "window-recompute") return { label, color: "#d97706", dash };
+  if (kind === "simplayer") return { label, color: LAZY[kvBits], dash };
+  if (kvBits < 32) return { label, color: CODED[kvBits], dash };
   const shade = Math.min(COLORS.length - 1, Math.round(Math.log2(sinks)));
   return { label, color: COLORS[shade]!, dash };
 }

@@ -54,11 +54,11 @@ export interface RecallOptions {
 /** Asks for every fact at every distance. */
 export async function measureRecall(
   model: BenchModel,
-  { label, policy }: LabPolicy,
+  { label, policy, format, lazyLayers }: LabPolicy,
   options: RecallOptions,
 ): Promise<RecallResult> {
   const { facts, distances } = options;
-  const decoder = await model.decoder(policy);
+  const decoder = await model.decoder(policy, { format, lazyLayers });
   const margins: number[][] = distances.map(() => []);
   for (const [i, fact] of facts.entries()) {
     decoder.open(0, policy);

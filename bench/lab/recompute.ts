@@ -9,6 +9,7 @@
 import { RecomputedWindow } from "../../lib/cache/recomputed_window.ts";
 import { type BenchModel, BenchStream, timed } from "../bench_model.ts";
 import { logSumExp, median } from "../statistics.ts";
+import { PLAIN_ROWS } from "./policies.ts";
 
 /** What was measured of a window that is rebuilt. */
 export interface RecomputedLosses {
@@ -50,7 +51,9 @@ export async function recomputeWindow(
   },
 ): Promise<RecomputedLosses> {
   const { window, text, positions } = options;
-  const stream = await BenchStream.open(model, new RecomputedWindow(window));
+  const stream = await BenchStream.open(model, new RecomputedWindow(window), {
+    format: PLAIN_ROWS,
+  });
   const losses = new Float64Array(positions.length);
   const times: number[] = [];
   for (const [i, position] of positions.entries()) {
@@ -63,7 +66,7 @@ export async function recomputeWindow(
     );
     options.onProgress?.(i + 1);
   }
-  const { cacheBytes } = stream.decoder;
+  const { slotBytes: cacheBytes } = stream.decoder;
   const stepMs = times.length === 0 ? NaN : median(times);
   return { window, positions, losses, cacheBytes, stepMs };
 }

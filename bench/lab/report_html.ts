@@ -1,72 +1,17 @@
-/** The report as one page that needs nothing else: its script, styles and data are inside. @module */
-import plotScript from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
-import plotStyle from "uplot/dist/uPlot.min.css" with { type: "text" };
-import { renderMachine } from "../report.ts";
-import { escaped } from "./markup.ts";
+/** The report on policies as a page. @module */
+import { renderPage } from "./page.ts";
 import { plotsOf } from "./plots.ts";
-import script from "./report.js" with { type: "text" };
-import style from "./report.css" with { type: "text" };
-import { tablesOf, type TitledTable } from "./report_text.ts";
+import { tablesOf } from "./report_text.ts";
 import type { LabSummary } from "./summary.ts";
 
 /** The whole page. */
 export function renderHtml(summary: LabSummary): string {
-  const plots = plotsOf(summary);
-  const { machine, text, skip, tokens } = summary;
-  return `<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>Everstream: cache policies</title>
-<style>${plotStyle}${style}</style>
-</head>
-<body>
-<h1>Cache policies on a text</h1>
-<p>${tokens} tokens of ${escaped(text)}, from byte ${skip} on.</p>
-${
-    renderMachine(machine).split("\n").map((line) => `<p>${escaped(line)}</p>`)
-      .join("\n")
-  }
-${
-    plots.map(({ title }, i) =>
-      `<h2>${escaped(title)}</h2>\n<div id="plot${i}"></div>`
-    ).join("\n")
-  }
-${tablesOf(summary).map(renderTable).join("\n")}
-<script type="application/json" id="summary">${json(summary)}</script>
-<script type="application/json" id="plots">${json(plots)}</script>
-<script>${inScript(plotScript)}</script>
-<script>${inScript(script)}</script>
-</body>
-</html>
-`;
-}
-
-function renderTable({ title, note, table }: TitledTable): string {
-  const row = (cells: readonly string[], tag: "th" | "td") =>
-    `<tr>${
-      cells.map((cell) => `<${tag}>${escaped(cell)}</${tag}>`).join("")
-    }</tr>`;
-  return `<h2>${escaped(title)}</h2>
-<p>${escaped(note)}</p>
-<div class="table"><table>
-${row(table.columns, "th")}
-${table.rows.map((cells) => row(cells, "td")).join("\n")}
-</table></div>`;
-}
-
-/** JSON that no tag can end; numbers to five digits. */
-function json(value: unknown): string {
-  const short = (_: string, item: unknown) =>
-    typeof item === "number" && !Number.isInteger(item)
-      ? Number(item.toPrecision(5))
-      : item;
-  return JSON.stringify(value, short).replaceAll("<", "\\u003c");
-}
-
-/** JavaScript that no tag can end. */
-function inScript(source: string): string {
-  return source.replaceAll("</script", "<\\/script");
+  const { text, skip, tokens } = summary;
+  return renderPage({
+    title: "Cache policies on a text",
+    lead: `${tokens} tokens of ${text}, from byte ${skip} on.`,
+    plots: plotsOf(summary),
+    tables: tablesOf(summary),
+    summary,
+  });
 }

@@ -1,23 +1,9 @@
-/** What the lab prints. @module */
-import { section, type Table } from "../../lib/program/table.ts";
+/** What the reports on policies say in tables. @module */
 import type { RecallResult } from "./recall.ts";
 import type { Comparison, LabSummary, PolicyFigures } from "./summary.ts";
+import { fixed, mebibytes, percent, type TitledTable } from "./tables.ts";
 
-/** All tables, those without rows left out. */
-export function renderText(summary: LabSummary): string {
-  return tablesOf(summary).map(({ title, note, table }) =>
-    `${section(title, table)}\n${note}`
-  ).join("\n\n");
-}
-
-/** A table and what it says. */
-export interface TitledTable {
-  readonly title: string;
-  readonly note: string;
-  readonly table: Table;
-}
-
-/** The tables of both reports. */
+/** The tables, those without rows left out. */
 export function tablesOf(summary: LabSummary): TitledTable[] {
   return [
     policiesTable(summary),
@@ -25,6 +11,11 @@ export function tablesOf(summary: LabSummary): TitledTable[] {
       "Without sinks, over with them",
       `Perplexity of one over the other's after token ${summary.start}, ± one standard error. ${DRIFT}`,
       summary.withoutSinks,
+    ),
+    comparisonTable(
+      "Fewer bits or lazy layers, over plain rows in all layers",
+      `Perplexity of one over the other's after token ${summary.start}, ± one standard error. ${DRIFT}`,
+      summary.againstPlain,
     ),
     comparisonTable(
       "Over a window that is recomputed for each token",
@@ -43,7 +34,8 @@ function policiesTable({ policies, start, tokens }: LabSummary): TitledTable {
     note:
       `Perplexity over all tokens, after token ${start} (all but full have evicted by then), and at the ` +
       "positions that window-recompute was measured at; KL from full and the share of equal most " +
-      "likely tokens after it, as far as full went, and both before the policy evicts (rounding); " +
+      "likely tokens after it, as far as full went, and both before the policy evicts (rounding); the " +
+      "cache is that of one conversation; " +
       "milliseconds a token in chunks and one a run.",
     table: {
       columns: [
@@ -77,7 +69,7 @@ function policyRow(policy: PolicyFigures): string[] {
     percent(distance?.agreement),
     fixed(distance?.klBefore, 4),
     percent(distance?.agreementBefore),
-    (policy.cacheBytes / 2 ** 20).toFixed(1),
+    mebibytes(policy.cacheBytes),
     fixed(policy.chunkMs, 2),
     fixed(policy.stepMs, 1),
   ];
@@ -133,16 +125,4 @@ function recallTable(recall: readonly RecallResult[]): TitledTable {
       ]),
     },
   };
-}
-
-function fixed(value: number | null | undefined, digits: number): string {
-  return value === null || value === undefined || Number.isNaN(value)
-    ? "-"
-    : value.toFixed(digits);
-}
-
-function percent(share: number | null | undefined): string {
-  return share === null || share === undefined
-    ? "-"
-    : `${(share * 100).toFixed(1)} %`;
 }

@@ -1,4 +1,6 @@
 /** From losses to figures: what the reports show. @module */
+import type { KvBits } from "../../lib/cache/cache_format.ts";
+import { lazyWindow } from "../../lib/cache/lazy_layers.ts";
 import type { Machine } from "../machine.ts";
 import type { RecallResult } from "./recall.ts";
 import type { LabRecord, RecomputeRecord, StreamRecord } from "./record.ts";
@@ -21,6 +23,8 @@ export interface PolicyFigures {
   readonly kind: StreamRecord["kind"] | "window-recompute";
   readonly sinks: number;
   readonly window: number;
+  readonly kvBits: KvBits;
+  readonly lazyLayers: number;
   /** Tokens that were scored. */
   readonly tokens: number;
   /** Over all of them; `null` where only a sample was scored. */
@@ -69,6 +73,8 @@ export interface LabSummary {
   readonly policies: readonly PolicyFigures[];
   /** `window` over `sink-window` of the same W, all tokens from `start` on. */
   readonly withoutSinks: readonly Comparison[];
+  /** Fewer bits and lazy layers over `sink-window` of the same S and W, all tokens from `start` on. */
+  readonly againstPlain: readonly Comparison[];
   /** All of one W over `window-recompute` of that W, at the sampled positions. */
   readonly againstRecompute: readonly Comparison[];
   readonly recall: readonly RecallResult[];
@@ -80,7 +86,9 @@ export function summarizeLab(record: LabRecord): LabSummary {
   const start = startOf(record);
   const sample = recomputed[0]?.positions ?? [];
   const bounded = streams.filter(({ kind }) => kind !== "full");
-  const sinkWindows = bounded.filter(({ kind }) => kind === "sink-window");
+  const plain = bounded.filter(({ kind, kvBits }) =>
+    kind === "sink-window" && kvBits === 32
+  );
   return {
     machine,
     text,
@@ -96,8 +104,15 @@ export function summarizeLab(record: LabRecord): LabSummary {
     withoutSinks: bounded.filter(({ kind }) => kind === "window").flatMap((
       window,
     ) =>
-      sinkWindows.filter((other) => other.window === window.window)
+      plain.filter((other) => other.window === window.window)
         .flatMap((other) => comparisonOf(window, other, start))
+    ),
+    againstPlain: bounded.filter(({ kvBits, lazyLayers }) =>
+      kvBits < 32 || lazyLayers > 0
+    ).flatMap((stream) =>
+      plain.filter(({ sinks, window }) =>
+        sinks === stream.sinks && window === stream.window
+      ).flatMap((other) => comparisonOf(stream, other, start))
     ),
     againstRecompute: recomputed.flatMap((rebuilt) =>
       bounded.filter(({ window }) =>
@@ -126,7 +141,7 @@ function streamFigures(
     tokens: number;
   },
 ): PolicyFigures {
-  const { label, kind, sinks, window, losses } = stream;
+  const { label, kind, sinks, window, kvBits, lazyLayers, losses } = stream;
   const whole = losses.length === tokens;
   const sampled = whole ? at(losses, sample) : [];
   return {
@@ -134,6 +149,8 @@ function streamFigures(
     kind,
     sinks,
     window,
+    kvBits,
+    lazyLayers,
     tokens: losses.length,
     perplexity: perplexity(losses),
     evicted: whole && start < tokens ? perplexity(losses.slice(start)) : null,
@@ -154,6 +171,8 @@ function recomputeFigures(rebuilt: RecomputeRecord): PolicyFigures {
     kind: "window-recompute",
     sinks: 0,
     window,
+    kvBits: 32,
+    lazyLayers: 0,
     tokens: losses.length,
     perplexity: null,
     evicted: null,
@@ -168,10 +187,11 @@ function recomputeFigures(rebuilt: RecomputeRecord): PolicyFigures {
 }
 
 function distanceOf(
-  { sinks, window, divergences, agreements }: StreamRecord,
+  { sinks, window, lazyLayers, divergences, agreements }: StreamRecord,
   start: number,
 ): FullDistance | null {
-  const before = divergences.slice(0, sinks + window);
+  const held = sinks + (lazyLayers > 0 ? lazyWindow(window) : window);
+  const before = divergences.slice(0, held);
   if (before.length === 0) return null;
   const after = divergences.length > start;
   return {

@@ -28,6 +28,8 @@ export interface SlotRange {
 
 /** A layer's rows outside of the memory. */
 export interface LayerCopy {
+  /** Names of the tensors, which tell how rows are kept. */
+  readonly tensors: readonly string[];
   readonly layout: SlotLayout;
   /** Rows of the ring that were in use, from its beginning. */
   readonly rows: number;
@@ -147,12 +149,16 @@ export class LayerMemory {
     const columns = this.tensors.map((tensor, i) =>
       this.#part(tensor, slot, rows).read(this.#memory[i]!)
     );
-    return { layout: this.layout, rows, columns };
+    const tensors = this.tensors.map(({ name }) => name);
+    return { tensors, layout: this.layout, rows, columns };
   }
 
-  /** Whether a copy of a layer of the same layout has rows of the same types. */
-  fits({ rows, columns }: LayerCopy): boolean {
-    return columns.length === this.tensors.length &&
+  /** Whether a copy is of a layer that keeps as many rows in the same way. */
+  fits({ tensors, layout, rows, columns }: LayerCopy): boolean {
+    const { sinkRows, tailRows, blocks } = this.layout;
+    return sinkRows === layout.sinkRows && tailRows === layout.tailRows &&
+      String(blocks) === String(layout.blocks) &&
+      String(tensors) === String(this.tensors.map(({ name }) => name)) &&
       this.tensors.every((tensor, i) => {
         const { type, elements } = this.#part(tensor, 0, rows);
         const own = columns[i] instanceof ROW_ARRAYS[type];
@@ -160,7 +166,7 @@ export class LayerMemory {
       });
   }
 
-  /** Puts a copy of a layer of the same layout, which {@linkcode fits}, into a slot. */
+  /** Puts a copy that {@linkcode fits} into a slot. */
   paste(slot: number, { rows, columns }: LayerCopy): void {
     for (const [i, tensor] of this.tensors.entries()) {
       this.#part(tensor, slot, rows).write(this.#memory[i]!, columns[i]!);

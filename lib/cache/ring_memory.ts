@@ -12,6 +12,7 @@ import {
   type SlotRange,
 } from "./layer_memory.ts";
 import {
+  type CacheTensor,
   conversationBytes,
   type LayerCache,
   type RowType,
@@ -116,35 +117,33 @@ export class RingMemory {
   /**
    * Puts a copy into a slot.
    *
-   * @throws {RangeError} if it is of a slot of another layout, or of other rows; the slot is as it was.
+   * @throws {RangeError} if it is of a slot that keeps rows otherwise; the slot is as it was.
    */
   paste(slot: number, { layers }: RingCopy): void {
-    for (const [i, { layout }] of layers.entries()) {
-      const own = this.layers[i]?.layout;
-      if (own && sameLayout(layout, own)) continue;
+    const other = this.layers.findIndex((layer, i) =>
+      !layers[i] || !layer.fits(layers[i])
+    );
+    if (other >= 0 || layers.length > this.layers.length) {
       throw new RangeError(
-        `Cannot restore a cache whose layer ${i} has ${describe(layout)} ` +
-          `into a slot that has ${own ? describe(own) : "no such layer"}`,
-      );
-    }
-    if (!layers.every((copy, i) => this.layers[i]!.fits(copy))) {
-      throw new RangeError(
-        "Cannot restore a cache whose rows are of other types",
+        `Cannot restore a cache whose layer ${other} has ${
+          describe(layers[other])
+        } into a slot that has ${describe(this.layers[other])}`,
       );
     }
     for (const [i, copy] of layers.entries()) this.layers[i]!.paste(slot, copy);
   }
 }
 
-function describe(layout: SlotLayout): string {
-  const { sinkRows, tailRows } = layout;
-  return `${sinkRows} + ${windowRows(layout)} rows` +
-    (tailRows > 0 ? ` and a tail of ${tailRows}` : "");
-}
-
-function sameLayout(a: SlotLayout, b: SlotLayout): boolean {
-  return a.sinkRows === b.sinkRows && a.tailRows === b.tailRows &&
-    String(a.blocks) === String(b.blocks);
+function describe(
+  layer: { layout: SlotLayout; tensors: readonly unknown[] } | undefined,
+): string {
+  if (!layer) return "no such layer";
+  const { sinkRows, tailRows } = layer.layout;
+  const names = layer.tensors.map((tensor) =>
+    typeof tensor === "string" ? tensor : (tensor as CacheTensor).name
+  );
+  return `${sinkRows} + ${windowRows(layer.layout)} rows` +
+    (tailRows > 0 ? ` and a tail of ${tailRows}` : "") + ` in ${names}`;
 }
 
 function zeroRows(

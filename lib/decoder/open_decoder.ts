@@ -135,18 +135,36 @@ export async function openHostModel(
 async function openHostDecoder(
   engine: Engine,
   source: ModelSource,
-  { sinks, window, slots, ...room }: DecoderRoom,
+  room: DecoderRoom,
   { threads }: EngineOptions,
 ): Promise<Decoder> {
+  const rings = ringShape(room);
+  const model = await openHostModel(engine, source, { ...rings, threads });
+  return hostDecoder(model, room, engine);
+}
+
+/** How the rings of a graph for such a room are. */
+export function ringShape(
+  { window, format }: Pick<DecoderRoom, "window" | "format">,
+): Required<Omit<RingShape, "tailRows">> {
+  const { kvBits = 32, layered = false } = format ?? {};
   const blocks = blockCount(window);
-  const { kvBits = 32, layered = false } = room.format ?? {};
-  const formats = rowFormats(kvBits);
-  const rings = { blocks, formats, layered, threads };
-  const model = await openHostModel(engine, source, rings);
-  if (layered) {
+  return { blocks, formats: rowFormats(kvBits), layered };
+}
+
+/**
+ * A decoder on a graph that is open, of the room's {@linkcode ringShape}.
+ *
+ * @throws {RangeError} if not even one slot fits the memory
+ */
+export function hostDecoder(
+  model: HostModel,
+  { sinks, window, slots, format, ...room }: DecoderRoom,
+  { chunk }: Pick<Engine, "chunk">,
+): Decoder {
+  if (format?.layered) {
     const { layers } = model.plan.shape;
     const { lazyLayers = Math.floor(layers / 2), keptLayers = [] } = room;
-    const { chunk } = engine;
     const of = { sinks, window, lazyLayers, keptLayers, chunk };
     const count = typeof slots === "number"
       ? slots
@@ -160,12 +178,9 @@ async function openHostDecoder(
     slots: typeof slots === "number" ? slots : fittingSlots(
       slots.memory,
       conversationBytes(layerCaches(model.plan, layout)),
-      {
-        sinks,
-        window,
-      },
+      { sinks, window },
     ),
-    chunk: engine.chunk,
+    chunk,
   });
 }
 

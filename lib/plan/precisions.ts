@@ -4,12 +4,7 @@
  *
  * @module
  */
-import {
-  blockCount,
-  conversationBytes,
-  layerCaches,
-  slotLayout,
-} from "../cache/layout.ts";
+import { blockCount, conversationBytes, slotLayout } from "../cache/layout.ts";
 import { bankRows, gpuSlotBytes } from "../decoder/gpu/gpu_size.ts";
 import type { EngineName } from "../engine/engine.ts";
 import { FusedGroupedQueryAttention } from "../graph/attention/fused_grouped_query.ts";
@@ -50,9 +45,8 @@ export function hostRows(
       const attention = new GroupedQueryAttention(shape, { blocks, formats });
       const { tailRows } = attention;
       const layout = slotLayout(sinks, window, { tailRows });
-      return conversationBytes(
-        layerCaches({ shape: { layers }, attention }, layout),
-      );
+      const layer = { tensors: attention.tensors(0), layout };
+      return layers * conversationBytes([layer]);
     },
   };
 }
@@ -78,8 +72,8 @@ export function gpuRows(element: Element): Precision {
 export const PRECISIONS: readonly Precision[] = [
   hostRows(32, ["native", "wasm"]),
   hostRows(16, ["native", "wasm"]),
-  hostRows(8, ["native", "wasm"]),
-  hostRows(4, ["native", "wasm"]),
+  hostRows(8, ["native", "wasm", "webgpu"]),
+  hostRows(4, ["native", "wasm", "webgpu"]),
   gpuRows("f32"),
   gpuRows("f16"),
 ];

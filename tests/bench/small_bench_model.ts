@@ -5,7 +5,7 @@
  * @module
  */
 import { join } from "node:path";
-import type { BenchModel } from "../../bench/bench_model.ts";
+import type { BenchModel, BenchRoom } from "../../bench/bench_model.ts";
 import type { SinkWindow } from "../../lib/cache/sink_window.ts";
 import type {
   DecodeChunk,
@@ -65,7 +65,7 @@ export class RecordingDecoder implements Decoder {
   }
 
   get cacheBytes(): number {
-    return this.slots * this.slotBytes;
+    return this.slots * this.slotBytes + 500; // that all share
   }
 
   /** All chunks in order, where there is one slot. */
@@ -142,6 +142,8 @@ export class RecordingDecoder implements Decoder {
 export interface RecordingModel extends BenchModel {
   /** Those it gave. */
   readonly decoders: RecordingDecoder[];
+  /** How their caches were to be kept. */
+  readonly rooms: BenchRoom[];
   /** Which of them ran, in order. */
   readonly turns: number[];
 }
@@ -150,6 +152,7 @@ export interface RecordingModel extends BenchModel {
 export function recordingModel(chunk = 16): RecordingModel {
   const tokenizer = createTokenizer(smallVocabulary());
   const decoders: RecordingDecoder[] = [];
+  const rooms: BenchRoom[] = [];
   const turns: number[] = [];
   return {
     id: "recording",
@@ -158,11 +161,15 @@ export function recordingModel(chunk = 16): RecordingModel {
     engine: "native",
     reason: "a test",
     threads: 1,
+    layers: 4,
     tokenizer,
     decoders,
+    rooms,
     turns,
-    decoder(policy, { slots = 1 } = {}) {
+    decoder(policy, room = {}) {
+      const { slots = 1 } = room;
       const index = decoders.length;
+      rooms.push(room);
       const decoder = new RecordingDecoder(policy, {
         slots,
         vocabulary: tokenizer.size,

@@ -353,7 +353,7 @@ Deno.test("ring memory: a copy of another layout is refused, and the slot is as 
   const before = contents(memory, 0).map((data) => data.slice());
   for (
     const [change, message] of [
-      [{ tailRows: 3 }, "layer 2 has 2 + 5 rows and a tail of 3 into a slot"],
+      [{ tailRows: 3 }, "layer 2 has 2 + 5 rows and a tail of 3"],
       [{ sinkRows: 1 }, "layer 2 has 1 + 5 rows and a tail of 2"],
       [{ blocks: [3, 2] }, "layer 2 has 2 + 5 rows"],
     ] as const

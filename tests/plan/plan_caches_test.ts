@@ -101,7 +101,7 @@ Deno.test("rows of fewer bits are codes and a scale for each head; sinks and the
         policy,
         `${rows} native`,
       );
-      assertEquals(engines, ["native", "wasm"]);
+      assertEquals(engines.slice(0, 2), ["native", "wasm"]);
       assertEquals(bytesPerToken, perHead * Number(row));
       const exact = perHead * 256 * (sinks + 64);
       assertEquals(bytes, exact + window * perHead * Number(row), policy);
@@ -190,9 +190,13 @@ Deno.test("a model that a GPU cannot run is planned without it, and why", () => 
     { ...SMOLLM2_135M, headDim: 72 },
     REQUEST,
   );
+  // With caches in host memory, it can.
   assertEquals(
-    new Set(caches.flatMap(({ engines }) => engines)),
-    new Set(["native", "wasm"]),
+    new Set(
+      caches.filter(({ engines }) => engines.includes("webgpu"))
+        .map(({ precision }) => precision),
+    ),
+    new Set(["int8", "int4"]),
   );
   assertEquals(leftOut.map(({ engines }) => engines), [["webgpu"], ["webgpu"]]);
   assert(leftOut[0]!.reason.includes("multiple of 16"));

@@ -93,13 +93,13 @@ Deno.test("a table says what each policy and precision takes", async () => {
     `big.gguf: 80 layers, keys and values of 8 heads (64 ask) of 128 values
 conversations of 128,000 tokens; 4 sinks, a window of 1,020, 40 lazy layers
 
-policy   rows  kv_bits       engines    keeps  a token  a conversation  4 of them  fit in 640 GiB
-full      f32       32  native, wasm  128,000  640 KiB       78.13 GiB  312.5 GiB               8
-full    int16       16  native, wasm  128,000  325 KiB       39.71 GiB  158.8 GiB              16
-full     int8        8  native, wasm  128,000  165 KiB       20.18 GiB  80.72 GiB              31
-full     int4        4  native, wasm  128,000   85 KiB       10.42 GiB  41.66 GiB              61
-full      f32       32        webgpu  128,000  640 KiB       78.13 GiB  312.5 GiB               8
-full      f16       16        webgpu  128,000  320 KiB       39.06 GiB  156.3 GiB              16`,
+policy   rows  kv_bits               engines    keeps  a token  a conversation  4 of them  fit in 640 GiB
+full      f32       32          native, wasm  128,000  640 KiB       78.13 GiB  312.5 GiB               8
+full    int16       16          native, wasm  128,000  325 KiB       39.71 GiB  158.8 GiB              16
+full     int8        8  native, wasm, webgpu  128,000  165 KiB       20.18 GiB  80.72 GiB              31
+full     int4        4  native, wasm, webgpu  128,000   85 KiB       10.42 GiB  41.66 GiB              61
+full      f32       32                webgpu  128,000  640 KiB       78.13 GiB  312.5 GiB               8
+full      f16       16                webgpu  128,000  320 KiB       39.06 GiB  156.3 GiB              16`,
   );
 });
 

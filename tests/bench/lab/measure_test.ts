@@ -13,12 +13,14 @@ import { renderHtml } from "../../../bench/lab/report_html.ts";
 import { summarizeLab } from "../../../bench/lab/summary.ts";
 import { logSumExp } from "../../../bench/statistics.ts";
 import { readTextTokens } from "../../../bench/text.ts";
+import { lazyWindow } from "../../../lib/cache/lazy_layers.ts";
 import { SinkWindow } from "../../../lib/cache/sink_window.ts";
 import { readConfig } from "../../../lib/config.ts";
 import { writeSmallBenchModel } from "../small_bench_model.ts";
 
-const LINE = "--tokens 320 --full 200 --windows 32,48 --sinks 1,4 --every 40 " +
-  "--facts 2 --recall-window 128";
+const LINE =
+  "--tokens 320 --full 200 --windows 32,48 --sinks 1,4 --bits 32,8 --lazy 1 " +
+  "--every 40 --facts 2 --recall-window 128";
 
 Deno.test("the lab measures a small model as its definitions say", async () => {
   const directory = await Deno.makeTempDir({ prefix: "everstream-lab-" });
@@ -50,7 +52,10 @@ Deno.test("the lab measures a small model as its definitions say", async () => {
 
     const [full, ...others] = record.streams;
     assertEquals(full!.losses.length, 200);
-    assertEquals(others.map(({ losses }) => losses.length), Array(6).fill(320));
+    assertEquals(
+      others.map(({ losses }) => losses.length),
+      Array(14).fill(320),
+    );
     const model = await openBenchModel(config);
     const text = await readTextTokens(model.tokenizer, book, {
       skip: 0,
@@ -66,12 +71,19 @@ Deno.test("the lab measures a small model as its definitions say", async () => {
     } finally {
       await model.release();
     }
-    for (const { sinks, window, losses, divergences } of others) {
-      for (let q = 0; q < sinks + window; q++) {
+    for (const { sinks, window, losses, divergences, ...of } of others) {
+      const held = sinks + (of.lazyLayers > 0 ? lazyWindow(window) : window);
+      for (let q = 0; q < held; q++) {
         assertAlmostEquals(losses[q]!, full!.losses[q]!, 0.02);
         assertAlmostEquals(divergences[q]!, 0, 0.01);
       }
-      assert(divergences.slice(sinks + window).some((value) => value > 0.001));
+      assert(divergences.slice(held).some((value) => value > 0.001));
+    }
+    const bytes = new Map(others.map((of) => [of.label, of.cacheBytes]));
+    for (const window of [32, 48]) {
+      const plain = bytes.get(`sink-window 4+${window}`)!;
+      assert(bytes.get(`sink-window 4+${window}, 8 bits`)! !== plain);
+      assert(bytes.get(`simplayer 4+${window}, 1 lazy`)! < plain);
     }
     for (const { window, positions, losses } of record.recomputed) {
       assertEquals(positions[0], 52); // the widest sink-window

@@ -1,6 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createFacts, type Fact, factTexts } from "../../../bench/lab/facts.ts";
-import { type LabPolicy, sinkWindow } from "../../../bench/lab/policies.ts";
+import {
+  fullPolicy,
+  type LabPolicy,
+  sinkWindow,
+} from "../../../bench/lab/policies.ts";
 import {
   edgeOf,
   leastDistance,
@@ -62,9 +66,7 @@ Deno.test("each answer is asked for right after the question, and the text goes 
 });
 
 Deno.test("full forgets nothing and has no edge", async () => {
-  const policy = new SinkWindow(0, 200);
-  const full = { label: "full", kind: "full", policy } as const;
-  const recall = await recallOf(full, recallDistances(40, FACTS));
+  const recall = await recallOf(fullPolicy(200), recallDistances(40, FACTS));
   assertEquals([recall.arithmeticEdge, recall.measuredEdge], [null, null]);
   assert(recall.points.every(({ accuracy }) => accuracy === 1));
 });

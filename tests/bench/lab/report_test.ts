@@ -6,11 +6,16 @@ import {
 } from "@std/assert";
 import { join } from "node:path";
 import { plotsOf } from "../../../bench/lab/plots.ts";
-import { type LabRecord, readRecord } from "../../../bench/lab/record.ts";
+import {
+  type LabRecord,
+  readRecord,
+  type StreamRecord,
+} from "../../../bench/lab/record.ts";
 import { renderHtml } from "../../../bench/lab/report_html.ts";
-import { renderText } from "../../../bench/lab/report_text.ts";
+import { tablesOf } from "../../../bench/lab/report_text.ts";
 import { summarizeLab } from "../../../bench/lab/summary.ts";
 import { renderSvg } from "../../../bench/lab/svg.ts";
+import { renderTables } from "../../../bench/lab/tables.ts";
 
 const MACHINE = {
   date: "2026-01-01T00:00:00.000Z",
@@ -26,22 +31,29 @@ const MACHINE = {
   threads: 1,
 };
 
-/** A stream whose losses are `before` up to its capacity and `after` from there on. */
+/** A stream of perplexity 20 while all is held, and `after` from there on. */
 function stream(
-  kind: "full" | "window" | "sink-window",
-  { sinks, window, after }: { sinks: number; window: number; after: number },
-) {
+  kind: StreamRecord["kind"],
+  { sinks, window, after, held = sinks + window, kvBits = 32, lazyLayers = 0 }:
+    & Pick<StreamRecord, "sinks" | "window">
+    & Partial<Pick<StreamRecord, "kvBits" | "lazyLayers">>
+    & { after: number; held?: number },
+): StreamRecord {
   const length = kind === "full" ? 1024 : 1536;
-  const change = kind === "full" ? length : sinks + window;
+  const change = kind === "full" ? length : held;
   const losses = Array.from(
     { length },
     (_, i) => i < change ? Math.log(20) : Math.log(after),
   );
   return {
-    label: kind === "full" ? kind : `${kind} ${sinks}+${window}`,
+    label: kind === "full"
+      ? kind
+      : `${kind} ${sinks}+${window}${kvBits === 32 ? "" : `, ${kvBits} bits`}`,
     kind,
     sinks,
     window,
+    kvBits,
+    lazyLayers,
     losses,
     divergences: kind === "full"
       ? []
@@ -57,7 +69,7 @@ function stream(
 
 const POSITIONS = [300, 600, 900, 1200, 1500];
 const RECORD: LabRecord = {
-  schema: 1,
+  schema: 2,
   machine: MACHINE,
   text: "a <b> & c.txt",
   skip: 5,
@@ -66,6 +78,14 @@ const RECORD: LabRecord = {
     stream("full", { sinks: 0, window: 1024, after: 20 }),
     stream("window", { sinks: 0, window: 256, after: 60 }),
     stream("sink-window", { sinks: 4, window: 256, after: 21 }),
+    stream("sink-window", { sinks: 4, window: 256, after: 22, kvBits: 4 }),
+    stream("simplayer", {
+      sinks: 4,
+      window: 256,
+      after: 23,
+      held: 4 + 64,
+      lazyLayers: 2,
+    }),
   ],
   recomputed: [{
     window: 256,
@@ -91,7 +111,7 @@ const RECORD: LabRecord = {
 Deno.test("figures are taken after all have evicted, on the same tokens", () => {
   const summary = summarizeLab(RECORD);
   assertEquals(summary.start, 260);
-  const [full, window, sinks, recompute] = summary.policies;
+  const [full, window, sinks, , lazy, recompute] = summary.policies;
   assertAlmostEquals(full!.perplexity!, 20, 1e-9);
   assertEquals([full!.evicted, full!.sampled], [null, null]); // it went no further than 1,024
   assertAlmostEquals(window!.evicted!, 60, 1e-9);
@@ -103,6 +123,8 @@ Deno.test("figures are taken after all have evicted, on the same tokens", () => 
   assertAlmostEquals(sinks!.distance!.agreementBefore, 0.75, 1e-9);
   assertAlmostEquals(sinks!.distance!.kl!, 0.5, 1e-9);
   assertAlmostEquals(sinks!.distance!.agreement!, 0.75, 1e-9);
+  assertEquals([lazy!.distance!.klBefore, lazy!.lazyLayers], [0, 2]); // until its lazy layers forget
+  assertAlmostEquals(lazy!.distance!.kl!, 0.5, 1e-9);
   assertEquals(full!.curve.length, 2);
   assertEquals(sinks!.curve.length, 3);
   const [ratio] = summary.withoutSinks;
@@ -111,10 +133,28 @@ Deno.test("figures are taken after all have evicted, on the same tokens", () => 
   assertAlmostEquals(ratio!.drift!.per10000, 1, 1e-9);
   assertEquals(
     summary.againstRecompute.map(({ label }) => label),
-    ["window 0+256", "sink-window 4+256"],
+    [
+      "window 0+256",
+      "sink-window 4+256",
+      "sink-window 4+256, 4 bits",
+      "simplayer 4+256",
+    ],
   );
   assertAlmostEquals(summary.againstRecompute[1]!.ratio, 21 / 20, 1e-9);
   assertAlmostEquals(summary.againstRecompute[1]!.drift!.per10000, 1, 1e-9);
+});
+
+Deno.test("fewer bits and lazy layers are compared with the same window's plain rows", () => {
+  const { againstPlain } = summarizeLab(RECORD);
+  assertEquals(
+    againstPlain.map(({ label, other }) => [label, other]),
+    [
+      ["sink-window 4+256, 4 bits", "sink-window 4+256"],
+      ["simplayer 4+256", "sink-window 4+256"],
+    ],
+  );
+  assertAlmostEquals(againstPlain[0]!.ratio, 22 / 21, 1e-9);
+  assertAlmostEquals(againstPlain[1]!.ratio, 23 / 21, 1e-9);
 });
 
 Deno.test("the report contains its data and scripts, and refers to nothing outside", () => {
@@ -144,7 +184,7 @@ Deno.test("the report contains its data and scripts, and refers to nothing outsi
 });
 
 Deno.test("the printed report says where the edge is and what is worse by how much", () => {
-  const text = renderText(summarizeLab(RECORD));
+  const text = renderTables(tablesOf(summarizeLab(RECORD)));
   for (
     const part of [
       "up to distance 255 by its arithmetic",
@@ -162,10 +202,14 @@ Deno.test("the printed report says where the edge is and what is worse by how mu
 Deno.test("the picture is small and names each of its lines", () => {
   const svg = renderSvg(summarizeLab(RECORD));
   assert(svg.length < 60_000);
-  for (const label of ["full", "window 0+256", "sink-window 4+256"]) {
-    assert(svg.includes(`>${label}</text>`), label);
-  }
-  assertEquals(svg.match(/<polyline/g)?.length, 3);
+  const drawn = [
+    "full",
+    "window 0+256",
+    "sink-window 4+256",
+    "simplayer 4+256",
+  ];
+  for (const label of drawn) assert(svg.includes(`>${label}</text>`), label);
+  assertEquals(svg.match(/<polyline/g)?.length, drawn.length);
   assert(svg.includes("a &lt;b&gt; &amp; c.txt"));
   assert(!/NaN|undefined|Infinity/.test(svg));
 });
@@ -177,7 +221,7 @@ Deno.test("a part that was not measured is left out", () => {
     recomputed: [],
   });
   assertEquals(plotsOf(summary).length, 2);
-  const text = renderText(summary);
+  const text = renderTables(tablesOf(summary));
   assert(text.startsWith("Recall of 3 facts") && !text.includes("Policies"));
 });
 
@@ -185,7 +229,7 @@ Deno.test("a record of another schema is not read", async () => {
   const directory = await Deno.makeTempDir({ prefix: "everstream-lab-" });
   try {
     const path = join(directory, "policies.json");
-    await Deno.writeTextFile(path, JSON.stringify({ ...RECORD, schema: 2 }));
+    await Deno.writeTextFile(path, JSON.stringify({ ...RECORD, schema: 1 }));
     await assertRejects(() => readRecord(path), TypeError, "schema");
     await Deno.writeTextFile(path, JSON.stringify(RECORD));
     assertEquals((await readRecord(path)).tokens, 1536);

@@ -1,6 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { assertRejects } from "@std/assert";
-import { labPolicies } from "../../../bench/lab/policies.ts";
+import { fullPolicy, labPolicies } from "../../../bench/lab/policies.ts";
+import { PolicyStream } from "../../../bench/lab/policy_stream.ts";
 import {
   recomputeWindow,
   samplePositions,
@@ -12,11 +13,18 @@ import { recordingModel } from "../small_bench_model.ts";
 import { rememberingModel } from "./remembering_model.ts";
 
 const ALL = new Set(["full", "window", "sink-window"]);
+/** What {@linkcode ALL} do not have, or have one of. */
+const PLAIN = { bits: [32], lazy: [2] } as const;
 const TEXT = Array.from({ length: 60 }, (_, i) => (7 * i) % 50);
 
 Deno.test("policies read a text side by side, in chunks, each token once", async () => {
   const model = recordingModel(16);
-  const policies = labPolicies(ALL, { sinks: [4], windows: [20], full: 40 });
+  const policies = labPolicies(ALL, {
+    sinks: [4],
+    windows: [20],
+    full: 40,
+    ...PLAIN,
+  });
   const streamed = await streamPolicies(model, {
     policies,
     text: TEXT,
@@ -43,7 +51,12 @@ Deno.test("policies read a text side by side, in chunks, each token once", async
 
 Deno.test("a loss is that of the token that follows in the text", async () => {
   const model = recordingModel(8);
-  const policies = labPolicies(ALL, { sinks: [1], windows: [16], full: 30 });
+  const policies = labPolicies(ALL, {
+    sinks: [1],
+    windows: [16],
+    full: 30,
+    ...PLAIN,
+  });
   const options = { policies, tokens: 30, steps: 0 };
   // The model expects t + 1 after t: so is this text up to its middle, and then no more.
   const text = Array.from({ length: 31 }, (_, i) => i <= 15 ? i : 3 * i);
@@ -59,8 +72,23 @@ Deno.test("a loss is that of the token that follows in the text", async () => {
   }
 });
 
+Deno.test("of a chunk, the last tokens alone can be scored", async () => {
+  const text = [0, 2, 4, 6, 7, 8]; // what the model expects comes after 6 and 7 only
+  const stream = await PolicyStream.open(recordingModel(), fullPolicy(9), text);
+  await stream.append(4, { scored: 1 });
+  await stream.append(1);
+  const { losses } = await stream.finish(0);
+  assertEquals(losses.length, 2);
+  assert(losses.every((loss) => loss < 1), `${losses}`);
+});
+
 Deno.test("equal policies are at distance 0 and agree", async () => {
-  const policies = labPolicies(ALL, { sinks: [2], windows: [16], full: 40 });
+  const policies = labPolicies(ALL, {
+    sinks: [2],
+    windows: [16],
+    full: 40,
+    ...PLAIN,
+  });
   const options = { policies, text: TEXT, tokens: 40, steps: 0 };
   const [, window] = await streamPolicies(recordingModel(), options);
   assert(window!.divergences.every((value) => Math.abs(value) < 1e-9));
@@ -70,7 +98,7 @@ Deno.test("equal policies are at distance 0 and agree", async () => {
 Deno.test("a policy that has forgotten is as far from full as KL says, and disagrees", async () => {
   const model = rememberingModel();
   const text = Array.from({ length: 61 }, (_, i) => 1 + i % 30); // each token comes again after 30
-  const sizes = { sinks: [4], windows: [16], full: 60 };
+  const sizes = { sinks: [4], windows: [16], full: 60, ...PLAIN };
   const [, window] = await streamPolicies(model, {
     policies: labPolicies(new Set(["full", "window"]), sizes),
     text,
@@ -87,11 +115,40 @@ Deno.test("a policy that has forgotten is as far from full as KL says, and disag
   }
 });
 
+Deno.test("each policy's cache is kept as it says, and only its own bytes count", async () => {
+  const model = recordingModel();
+  const streamed = await streamPolicies(model, {
+    policies: labPolicies(new Set(["sink-window", "simplayer"]), {
+      sinks: [1],
+      windows: [16],
+      full: 40,
+      bits: [32, 4],
+      lazy: [2],
+    }),
+    text: TEXT,
+    tokens: 40,
+    steps: 0,
+  });
+  assertEquals(model.rooms, [
+    { format: { kvBits: 32, layered: false }, lazyLayers: 0 },
+    { format: { kvBits: 4, layered: false }, lazyLayers: 0 },
+    { format: { kvBits: 32, layered: true }, lazyLayers: 2 },
+    { format: { kvBits: 4, layered: true }, lazyLayers: 2 },
+  ]);
+  assertEquals(streamed.map(({ cacheBytes }) => cacheBytes), [
+    1000,
+    1000,
+    1000,
+    1000,
+  ]);
+});
+
 Deno.test("without full there are no distances, and a short text is an error", async () => {
   const policies = labPolicies(new Set(["window"]), {
     sinks: [],
     windows: [16],
     full: 40,
+    ...PLAIN,
   });
   const options = { policies, text: TEXT, tokens: 40, steps: 0 };
   const [window] = await streamPolicies(recordingModel(), options);
