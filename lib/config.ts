@@ -20,7 +20,7 @@ import {
 import { GPU_PREFERENCES, type GpuPreference } from "./engine/adapter.ts";
 import { ENGINE_CHOICES, type EngineChoice } from "./engine/choose.ts";
 import { GPU_ROWS, type GpuRowsChoice } from "./engine/gpu_element.ts";
-import type { ServiceLimits } from "./chat/chat_service.ts";
+import type { ServiceLimits } from "./chat/chat_parts.ts";
 import { defaultModelsDirectory, type Environment } from "./models/mod.ts";
 
 /** What an operator can choose. */

@@ -5,25 +5,15 @@
  * @module
  */
 import { firstFrom } from "../cache/ascending.ts";
-import {
-  type Eviction,
-  formatOf,
-  hasSinks,
-  type Policy,
-  type PolicyName,
-  type PolicyRequest,
-  samePolicy,
-} from "../cache/policy.ts";
+import { type Policy, samePolicy } from "../cache/policy.ts";
 import { snapshotToBytes } from "../decoder/snapshot_bytes.ts";
 import { Grammars, grammarVocabulary } from "../grammar/mod.ts";
-import { createSampler, type Sample, type Sampler } from "../sampling/mod.ts";
-import { eventLoop } from "../scheduler/event_loop.ts";
+import { createSampler, type Sample } from "../sampling/mod.ts";
 import type { PrefillOptions } from "../scheduler/scheduler.ts";
 import type { Lease } from "../scheduler/slot_pool.ts";
-import type { Piece, Tokenizer } from "../text/tokenizer.ts";
 import { Answer } from "./answer.ts";
 import type { Beginning } from "./beginnings.ts";
-import { type CacheLane, CacheLanes, type ModelCache } from "./cache_lane.ts";
+import { CacheLanes } from "./cache_lane.ts";
 import { boundariesOf, cacheUsage } from "./cache_usage.ts";
 import { cancellable } from "./cancellable.ts";
 import {
@@ -37,120 +27,25 @@ import {
   type PromptSource,
   RequestError,
 } from "./chat_model.ts";
-import { checkFormat, type Choice, chooseWithin } from "./formats.ts";
-import { ConversationLog, isJoint, type Overlap } from "./conversation_log.ts";
+import type { ChatParts } from "./chat_parts.ts";
+import { ConversationLog, type Overlap } from "./conversation_log.ts";
 import { Deadline } from "./deadline.ts";
-import { policyFor, threadPolicy } from "./policies.ts";
+import { checkFormat, type Choice, chooseWithin } from "./formats.ts";
+import { pauses } from "./pauses.ts";
+import { PromptReader } from "./prompt_reader.ts";
 import { piecesOfTokens, readPieces, textOfPieces } from "./prompts.ts";
-import { canonicalText, type ChatTemplate, piecesOf } from "./template.ts";
+import { piecesOf } from "./template.ts";
 import {
   keyOf,
   NotHeldError,
-  type Resumed,
-  type Run,
   setupOf,
   type ThreadBase,
   type ThreadCopy,
-  type ThreadEnd,
   type ThreadName,
-  type ThreadRequest,
 } from "./thread.ts";
 import { type Restored, restoreThread } from "./thread_cache.ts";
-
-/** Bounds of what a service takes upon itself. */
-export interface ServiceLimits {
-  /** Most tokens of one answer. */
-  readonly maxTokens: number;
-  /** Most requests that wait for a slot, of each kind of cache. */
-  readonly queue: number;
-  /** Milliseconds that a request waits for a slot at most. */
-  readonly queueTimeout: number;
-  /** Milliseconds that an answer takes at most, once it has its slot. */
-  readonly answerTimeout: number;
-  /** Most bytes of idle conversations moved out of their slots. */
-  readonly swapBytes: number;
-  /** Most bytes of shared beginnings. */
-  readonly sharedBytes: number;
-}
-
-/** What the service is made of. */
-export interface ChatParts {
-  readonly id: string;
-  /** The kinds of caches that there are, with the same room; the first is the standard. */
-  readonly caches: readonly ModelCache[];
-  /** Hash of the model's file, and what the rows of its caches are: what a snapshot must fit. */
-  readonly fingerprint: { readonly model: string; readonly precision: string };
-  readonly tokenizer: Tokenizer;
-  readonly template: ChatTemplate;
-  /** Sinks of each conversation: a number, or the whole system block. */
-  readonly sinks: number | "system";
-  /** W: tokens of the window. */
-  readonly window: number;
-  /** What conversations may keep, and what they do if a request does not say. */
-  readonly policies: {
-    readonly standard: PolicyName;
-    readonly allowed: readonly PolicyName[];
-    readonly evict: Eviction;
-  };
-  readonly limits: ServiceLimits;
-}
-
-/** A conversation between its answers. */
-interface Memory {
-  readonly owner: string;
-  /** Of a thread; `null`: it is known by its text. */
-  readonly state: string | null;
-  readonly log: ConversationLog;
-  readonly policy: Policy;
-  /** Tokens of the log that the decoder has not been given yet. */
-  readonly pending: readonly number[];
-}
-
-const NOTHING: Overlap = { tokens: 0, length: 0 };
-
-/** What a request comes to before it has a slot. */
-interface Prompt {
-  readonly thread: ThreadRequest | null;
-  /** Canonical text of it all; of a thread, of what is new. */
-  readonly text: string;
-  /** UTF-16 units of it that are the system block; 0 if there is none. */
-  readonly block: number;
-  /** Its tokens, where they were given; else they are the text's. */
-  readonly tokens: readonly number[] | null;
-  /** The request's parameter that it is from. */
-  readonly param: "messages" | "prompt";
-  /** Names its beginning among those that are shared: all of it but the last token, or the block. */
-  readonly shared: { readonly whole: boolean; readonly key: string };
-  readonly policy: Policy;
-  /** Where such caches are. */
-  readonly lane: CacheLane<Memory>;
-  readonly sampler: Sampler;
-}
-
-/** One answer under way. */
-interface Turn extends Prompt {
-  readonly owner: string;
-  readonly slot: number;
-  readonly log: ConversationLog;
-  readonly signal: AbortSignal;
-  /** What of the prompt the slot had already. */
-  readonly kept: Overlap;
-  /** Tokens that the slot needs before the rest of the prompt. */
-  readonly pending: readonly number[];
-  /** What the log was when the turn began. */
-  readonly base: {
-    readonly tokens: number;
-    readonly starts: readonly number[];
-  };
-  /** Where a thread was found; `null`: the conversation begins here, or is no thread. */
-  readonly resumed: Resumed | null;
-  /** What of a thread must be computed again first, run by run. */
-  readonly replay: readonly (readonly number[])[];
-  /** Tokens that the turn has added to the log. */
-  readonly added: number[];
-  /** Sizes of the prompt's runs. */
-  readonly runs: number[];
-}
+import { grown, takeBack } from "./thread_turns.ts";
+import { type Memory, NOTHING, type Prompt, type Turn } from "./turn.ts";
 
 /** The model that clients talk to. */
 export class ChatService implements ChatModel {
@@ -158,6 +53,7 @@ export class ChatService implements ChatModel {
   readonly created = Math.floor(Date.now() / 1000);
   readonly #parts: ChatParts;
   readonly #lanes: CacheLanes<Memory>;
+  readonly #reader: PromptReader;
   readonly #grammars: Grammars;
   #evicted = 0;
 
@@ -165,6 +61,7 @@ export class ChatService implements ChatModel {
     this.id = parts.id;
     this.#parts = parts;
     this.#lanes = new CacheLanes(parts.caches, parts.limits);
+    this.#reader = new PromptReader(parts, this.#lanes);
     const { vocabulary } = parts.caches[0]!.decoder;
     this.#grammars = new Grammars(() =>
       grammarVocabulary(parts.tokenizer, vocabulary)
@@ -192,7 +89,7 @@ export class ChatService implements ChatModel {
     const pieces = continued
       ? template.renderBehind(messages)
       : template.render(messages, { addGenerationPrompt: true });
-    const ids = await this.#encode(pieces, new AbortController().signal);
+    const ids = await this.#reader.encode(pieces, new AbortController().signal);
     return ids.length;
   }
 
@@ -228,7 +125,7 @@ export class ChatService implements ChatModel {
     return {
       tokens: prompt && "tokens" in prompt
         ? prompt.tokens
-        : await this.#encode(pieces, signal),
+        : await this.#reader.encode(pieces, signal),
       text: textOfPieces(pieces, this.#parts.tokenizer),
     };
   }
@@ -244,7 +141,7 @@ export class ChatService implements ChatModel {
     request: GenerationRequest,
     cancelled: AbortSignal,
   ): AsyncGenerator<GenerationEvent, void, void> {
-    const prompt = await this.#readPrompt(request, cancelled);
+    const prompt = await this.#reader.read(request, cancelled);
     await checkFormat(this.#grammars, request.format, cancelled);
     const { scheduler, slots } = prompt.lane;
     const { owner, id: client } = request.client;
@@ -322,7 +219,9 @@ export class ChatService implements ChatModel {
       complete = true;
       yield {
         type: "end",
-        ...(prompt.thread ? { thread: this.#grown(turn) } : {}),
+        ...(prompt.thread
+          ? { thread: grown(turn, this.#parts.fingerprint.model) }
+          : {}),
         finishReason: answer.finishReason,
         usage: {
           promptTokens,
@@ -345,86 +244,11 @@ export class ChatService implements ChatModel {
       lease.release(
         turn && !failed
           ? turn.thread && !complete
-            ? this.#takeBack(turn)
+            ? takeBack(turn, this.#parts)
             : this.#remember(turn, last)
           : null,
       );
     }
-  }
-
-  /** Renders a request's messages and makes what it needs beside a slot. */
-  async #readPrompt(
-    request: GenerationRequest,
-    signal: AbortSignal,
-  ): Promise<Prompt> {
-    const { template } = this.#parts;
-    const thread = request.thread ?? null;
-    if (thread?.from) return await this.#readFurther(request, thread, signal);
-    const { choices = 1, messages, tools, prompt } = request;
-    const pieces = readPieces(request, this.#parts, {
-      addGenerationPrompt: true,
-    });
-    const text = canonicalText(pieces);
-    const block =
-      template.renderSystemBlock(messages, { rendered: text, tools }) ?? [];
-    const { length } = canonicalText(block);
-    const policy = await this.#policy(request.policy ?? {}, block, signal);
-    const lane = this.#lanes.of(formatOf(policy));
-    const { slots } = lane.decoder;
-    if (choices > slots) {
-      throw new RequestError(
-        `The request is for ${choices} answers at once, and this server has ${slots} ` +
-          `slots: ask for fewer`,
-        "n",
-      );
-    }
-    const ids = prompt && "tokens" in prompt ? prompt.tokens : null;
-    const whole = choices > 1;
-    return {
-      thread,
-      text,
-      block: isJoint(text, length) ? length : 0,
-      tokens: ids,
-      param: prompt ? "prompt" : "messages",
-      shared: {
-        whole,
-        key: JSON.stringify(whole ? ids ?? [text] : text.slice(0, length)),
-      },
-      policy,
-      lane,
-      sampler: await this.#sampler(
-        request,
-        () => ids ?? this.#encode(pieces, signal),
-      ),
-    };
-  }
-
-  /** The same for messages that go on with a thread. */
-  async #readFurther(
-    request: GenerationRequest,
-    thread: ThreadRequest,
-    signal: AbortSignal,
-  ): Promise<Prompt> {
-    const pieces = this.#parts.template.renderBehind(request.messages);
-    const { fingerprint, policies } = this.#parts;
-    const { formats, standard: { decoder: { room } } } = this.#lanes;
-    const offer = { ...policies, model: fingerprint.model, formats, room };
-    const { setup } = thread.from!;
-    const policy = threadPolicy(setup, request.policy, offer);
-    return {
-      thread,
-      text: canonicalText(pieces),
-      block: 0,
-      tokens: null,
-      param: "messages",
-      shared: { whole: false, key: "" },
-      policy,
-      lane: this.#lanes.of(formatOf(policy)),
-      sampler: await this.#sampler(
-        request,
-        () => this.#encode(pieces, signal),
-      ),
-    };
   }
 
   /** What an idle conversation is worth to a prompt: nothing unless it goes on with it. */
@@ -651,89 +475,6 @@ export class ChatService implements ChatModel {
       : null;
   }
 
-  /** The thread as it was before a turn that has come to nothing; `null` if its cache has moved on. */
-  #takeBack(
-    { thread, base, pending, slot, owner, policy, lane }: Turn,
-  ): Memory | null {
-    const { tokenizer, template } = this.#parts;
-    const from = thread?.from;
-    const seen = base.tokens - pending.length;
-    if (!from || seen === 0) return null;
-    try {
-      lane.decoder.rewind(slot, seen);
-    } catch {
-      return null;
-    }
-    const log = new ConversationLog(tokenizer, template.openers, base);
-    return { owner, state: from.state, log, policy, pending };
-  }
-
-  /** What a turn has added to its thread. */
-  #grown(turn: Turn): ThreadEnd {
-    const { added, base, pending, log, policy, lane, slot, runs } = turn;
-    const before = base.tokens - pending.length;
-    const read = runs.reduce((sum, size) => sum + size, 0);
-    const steps = lane.decoder.seen(slot) - before - read;
-    return {
-      tokens: Uint32Array.from(added),
-      runs: [...runs.map((size): Run => [size, 1]), [1, steps]],
-      starts: log.starts.slice(firstFrom(log.starts, base.tokens)),
-      setup: setupOf(this.#parts.fingerprint.model, policy),
-    };
-  }
-
-  async #sampler(
-    request: GenerationRequest,
-    prompt: () => readonly number[] | Promise<readonly number[]>,
-  ): Promise<Sampler> {
-    const { decoder } = this.#lanes.standard;
-    let sampler: Sampler;
-    try {
-      const options = { ...request.sampling, topLogprobs: request.topLogprobs };
-      sampler = createSampler(options, decoder.vocabulary);
-    } catch (error) {
-      if (error instanceof RangeError) throw new RequestError(error.message);
-      throw error;
-    }
-    // The whole prompt, whatever part of it a slot still holds: same prompt, same answer.
-    if ((request.sampling.repetitionPenalty ?? 1) !== 1) {
-      sampler.observePrompt(await prompt());
-    }
-    return sampler;
-  }
-
-  async #policy(
-    request: PolicyRequest,
-    block: readonly Piece[],
-    signal: AbortSignal,
-  ): Promise<Policy> {
-    const { sinks, window, policies } = this.#parts;
-    const { formats, standard: { decoder: { room } } } = this.#lanes;
-    const offer = { ...policies, window, formats, room };
-    const choose = (sinks: number) => policyFor(request, { ...offer, sinks });
-    const chosen = choose(sinks === "system" ? 0 : sinks);
-    const pinned = sinks === "system" && request.sinks === undefined &&
-      hasSinks(chosen.name);
-    if (!pinned) return chosen;
-    const { length } = await this.#encode(block, signal);
-    if (length > room.sinks) {
-      throw new RequestError(
-        `The system message takes ${length} tokens, and this server pins at most ` +
-          `${room.sinks} (EVERSTREAM_SINKS): shorten it`,
-        "messages",
-      );
-    }
-    return choose(length);
-  }
-
-  async #encode(
-    pieces: readonly Piece[],
-    signal: AbortSignal,
-  ): Promise<number[]> {
-    const log = new ConversationLog(this.#parts.tokenizer);
-    return await log.appendPrompt(pieces, pauses(signal));
-  }
-
   #cache(turn: Turn): CacheUsage {
     return cacheUsage(turn, this.#lanes.standard.decoder.tokenBytes);
   }
@@ -763,12 +504,4 @@ function roomForAnswer(
       `shorten them, or ask for "sink-window" (everstream.policy), which takes any number`,
     "messages",
   );
-}
-
-/** Lets others run between parts of long work, and ends it when nobody wants it any more. */
-function pauses(signal: AbortSignal): () => Promise<void> {
-  return async () => {
-    await eventLoop();
-    signal.throwIfAborted();
-  };
 }

@@ -8,11 +8,8 @@ import { assert, assertEquals } from "@std/assert";
 import { POLICY_NAMES } from "../../lib/cache/policy.ts";
 import type { SinkWindow } from "../../lib/cache/sink_window.ts";
 import type { ModelCache } from "../../lib/chat/cache_lane.ts";
-import {
-  type ChatParts,
-  ChatService,
-  type ServiceLimits,
-} from "../../lib/chat/chat_service.ts";
+import type { ChatParts, ServiceLimits } from "../../lib/chat/chat_parts.ts";
+import { ChatService } from "../../lib/chat/chat_service.ts";
 import type {
   GenerationEvent,
   GenerationRequest,

@@ -2,7 +2,7 @@
 import OpenAI from "openai";
 import { createApp } from "../../lib/app.ts";
 import type { ChatModel } from "../../lib/chat/chat_model.ts";
-import type { ServiceLimits } from "../../lib/chat/chat_service.ts";
+import type { ServiceLimits } from "../../lib/chat/chat_parts.ts";
 import { openStore, type Store } from "../../lib/store/store.ts";
 import {
   openService,
