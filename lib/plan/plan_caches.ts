@@ -102,6 +102,7 @@ export function planCaches(
   for (const policy of policies) {
     const groups = policy.keeps(request, shape.layers);
     for (const precision of possible) {
+      if (groups.length > 1 && !precision.layered) continue;
       const { name, kvBits, engines } = precision;
       caches.push({
         policy: policy.name,

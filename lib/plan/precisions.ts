@@ -22,6 +22,8 @@ export interface Precision {
   /** Bits of each. */
   readonly kvBits: KvBits;
   readonly engines: readonly EngineName[];
+  /** Whether layers may keep different numbers of rows. */
+  readonly layered: boolean;
   /**
    * Bytes of some layers of one conversation's cache, of `slots` side by side.
    *
@@ -40,6 +42,7 @@ export function hostRows(
     name: formats.name,
     kvBits: bits,
     engines,
+    layered: true,
     groupBytes(shape, { layers, sinks, window }) {
       const blocks = blockCount(window);
       const attention = new GroupedQueryAttention(shape, { blocks, formats });
@@ -58,6 +61,7 @@ export function gpuRows(element: Element): Precision {
     name: element,
     kvBits: element === "f16" ? 16 : 32,
     engines: ["webgpu"],
+    layered: false,
     groupBytes(shape, { layers, sinks, window }, slots) {
       const tensors = new FusedGroupedQueryAttention(shape, floats).tensors();
       // How long chunks are concerns the stage alone, which there is one of.

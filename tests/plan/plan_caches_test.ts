@@ -36,6 +36,7 @@ const F16: PlanChoice = {
   precisions: [{
     name: "f16",
     kvBits: 16,
+    layered: true,
     engines: ["native"],
     groupBytes(shape, { layers, sinks, window }) {
       const attention = new FusedGroupedQueryAttention(shape, "float16");
@@ -179,6 +180,15 @@ Deno.test("no conversation fits into less memory than one takes", () => {
   assert(none.every(({ fit }) => fit === 0));
 });
 
+Deno.test("where layers keep different numbers of rows, a GPU's own caches are no choice", () => {
+  const { caches } = planCaches(SMOLLM2_135M, { ...REQUEST, lazyLayers: 15 });
+  const rows = (policy: string) =>
+    caches.filter((plan) => plan.policy === policy)
+      .map(({ precision }) => precision);
+  assertEquals(rows("simplayer"), ["f32", "int16", "int8", "int4"]);
+  assertEquals(rows("sink-window"), [...rows("simplayer"), "f32", "f16"]);
+});
+
 Deno.test("a memory beyond all machines is divided at once", () => {
   const begun = performance.now();
   planCaches(SMOLLM2_135M, { ...REQUEST, memory: Number.MAX_SAFE_INTEGER });
@@ -237,7 +247,8 @@ Deno.test("lazy layers and other precisions are entries of a list", () => {
   );
   assertAlmostEquals(half!.bytes, (full!.bytes + kept!.bytes) / 2);
   assertEquals(half!.capacity, 4096);
-  assertEquals(caches.length, 2 * (POLICIES.length + 1));
+  // Two have layers that differ, which a GPU's own caches have not.
+  assertEquals(caches.length, 2 * (POLICIES.length + 1) - 2);
   // A window that is recomputed needs what a window needs.
   const [window, recomputed] = ["window", "window-recompute"].map((name) =>
     find(caches, name)
