@@ -29,7 +29,9 @@ Deno.test("the loaded model takes what is planned from its file's header", async
   const config = readConfig({
     get: (name) => NATIVE[name as keyof typeof NATIVE] ?? Deno.env.get(name),
   });
-  const args = [path, "--json", `--streams=${decoder.slots}`];
+  // How many layers are lazy is calibrated, which a header does not tell.
+  const lazy = `--lazy=${caches.lazyLayers}`;
+  const args = [path, "--json", `--streams=${decoder.slots}`, lazy];
   const options = parsePlanOptions(args, config);
   const text = await planText(options, { directory: config.modelsDirectory });
   assertEquals(
