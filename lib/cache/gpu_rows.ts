@@ -53,7 +53,7 @@ export function heldRows(
   rows: GpuRows,
   { policy, seen }: Pick<Held, "policy" | "seen">,
 ): number {
-  return rows.sinks + Math.max(0, Math.min(policy.window, seen - policy.sinks));
+  return rows.sinks + policy.ringRows(seen);
 }
 
 /** By how many positions the sinks' copies for the query of position `p` are rotated on; 0: it sees the sinks themselves. */

@@ -28,8 +28,8 @@ export interface SlotRange {
 
 /** A layer's rows outside of the memory. */
 export interface LayerCopy {
-  /** Names of the tensors, which tell how rows are kept. */
-  readonly tensors: readonly string[];
+  /** Names of the layer's tensors, which tell how rows are kept. */
+  readonly names: readonly string[];
   readonly layout: SlotLayout;
   /** Rows of the ring that were in use, from its beginning. */
   readonly rows: number;
@@ -60,6 +60,8 @@ export function claimRows(type: RowType, elements: number): RowData {
 export class LayerMemory {
   readonly tensors: readonly CacheTensor[];
   readonly layout: SlotLayout;
+  /** Rows of the ring at which blocks begin. */
+  readonly #blockStarts: readonly number[];
   /** By tensor: all slots' memory. */
   readonly #memory: readonly RowData[];
 
@@ -67,9 +69,17 @@ export class LayerMemory {
   constructor({ tensors, layout }: LayerCache, slots: number) {
     this.tensors = tensors;
     this.layout = layout;
+    this.#blockStarts = layout.blocks.map((_, block) =>
+      windowRows({ blocks: layout.blocks.slice(0, block) })
+    );
     this.#memory = tensors.map((tensor) =>
       claimRows(tensor.type, slots * tensorElements(tensor, layout))
     );
+  }
+
+  /** Names of the tensors, which tell how rows are kept. */
+  get names(): string[] {
+    return this.tensors.map(({ name }) => name);
   }
 
   /** Bytes held, counted from the memory itself. */
@@ -149,16 +159,15 @@ export class LayerMemory {
     const columns = this.tensors.map((tensor, i) =>
       this.#part(tensor, slot, rows).read(this.#memory[i]!)
     );
-    const tensors = this.tensors.map(({ name }) => name);
-    return { tensors, layout: this.layout, rows, columns };
+    return { names: this.names, layout: this.layout, rows, columns };
   }
 
   /** Whether a copy is of a layer that keeps as many rows in the same way. */
-  fits({ tensors, layout, rows, columns }: LayerCopy): boolean {
+  fits({ names, layout, rows, columns }: LayerCopy): boolean {
     const { sinkRows, tailRows, blocks } = this.layout;
     return sinkRows === layout.sinkRows && tailRows === layout.tailRows &&
       String(blocks) === String(layout.blocks) &&
-      String(tensors) === String(this.tensors.map(({ name }) => name)) &&
+      String(names) === String(this.names) &&
       this.tensors.every((tensor, i) => {
         const { type, elements } = this.#part(tensor, 0, rows);
         const own = columns[i] instanceof ROW_ARRAYS[type];
@@ -190,7 +199,7 @@ export class LayerMemory {
   #ringColumn({ sinks, block }: CacheTensor, index: number): number {
     if (block === null) return -1;
     const { sinkRows, blocks } = this.layout;
-    const column = index - this.#blockStart(block);
+    const column = index - this.#blockStarts[block]!;
     if (column < 0 || column >= blocks[block]!) return -1;
     return (sinks ? sinkRows : 0) + column;
   }
@@ -202,11 +211,6 @@ export class LayerMemory {
     return Array.from({ length: count }, (_, c) => ({ from: c, to: c }));
   }
 
-  /** Row of the ring at which a block begins. */
-  #blockStart(block: number): number {
-    return windowRows({ blocks: this.layout.blocks.slice(0, block) });
-  }
-
   /** The columns of a slot's tensor that are in use while its ring has `rows` rows. */
   #part(tensor: CacheTensor, slot: number, rows: number): LinePart {
     const { block } = tensor;
@@ -214,7 +218,7 @@ export class LayerMemory {
       (tensor.tail ? this.layout.tailRows : 0);
     const ring = block === null ? 0 : Math.max(
       0,
-      Math.min(rows - this.#blockStart(block), this.layout.blocks[block]!),
+      Math.min(rows - this.#blockStarts[block]!, this.layout.blocks[block]!),
     );
     return new LinePart(tensor.type, {
       start: slot * tensorElements(tensor, this.layout),

@@ -1,7 +1,7 @@
 /**
  * SimLayerKV's arithmetic (arXiv 2410.13846): which layers are lazy, and what those keep. A layer is
  * lazy when its queries attend mostly to the first and the latest tokens; it keeps no others. How many
- * layers are lazy is fixed for a model, as in the authors' LightTransfer (arXiv 2410.13846v3), so that
+ * layers are lazy is fixed for a model, as in the same authors' LightTransfer, so that
  * a conversation's bytes are known before it begins.
  *
  * @module

@@ -12,7 +12,6 @@ import {
   type SlotRange,
 } from "./layer_memory.ts";
 import {
-  type CacheTensor,
   conversationBytes,
   type LayerCache,
   type RowType,
@@ -135,15 +134,12 @@ export class RingMemory {
 }
 
 function describe(
-  layer: { layout: SlotLayout; tensors: readonly unknown[] } | undefined,
+  layer: Pick<LayerCopy, "layout" | "names"> | undefined,
 ): string {
   if (!layer) return "no such layer";
   const { sinkRows, tailRows } = layer.layout;
-  const names = layer.tensors.map((tensor) =>
-    typeof tensor === "string" ? tensor : (tensor as CacheTensor).name
-  );
   return `${sinkRows} + ${windowRows(layer.layout)} rows` +
-    (tailRows > 0 ? ` and a tail of ${tailRows}` : "") + ` in ${names}`;
+    (tailRows > 0 ? ` and a tail of ${tailRows}` : "") + ` in ${layer.names}`;
 }
 
 function zeroRows(

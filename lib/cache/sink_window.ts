@@ -92,6 +92,11 @@ export class SinkWindow {
     return boundary !== undefined && boundary <= p ? boundary : first;
   }
 
+  /** Rows of the ring that are in use, from its beginning, after `seen` tokens were appended. */
+  ringRows(seen: number): number {
+    return Math.max(0, Math.min(this.window, seen - this.sinks));
+  }
+
   /** Where the row of position `p` is written, over the row of `p − W` if there is one. */
   place(p: number): RowPlace {
     return p < this.sinks

@@ -9,6 +9,7 @@ import { appended, type Held, nothingHeld } from "../cache/held.ts";
 import type { SinkWindow } from "../cache/sink_window.ts";
 import { type GpuBytes, GpuLostError } from "../engine/gpu.ts";
 import type { Sample } from "../sampling/mod.ts";
+import { allFinite } from "./check_finite.ts";
 import type { DecodeChunk, Decoder, SampledChunk } from "./decoder.ts";
 import { choose, findChoices } from "./gpu/choices.ts";
 import type { GpuModelSource } from "./gpu/claim_parts.ts";
@@ -168,7 +169,9 @@ export class GpuDecoder implements Decoder {
       const last = part.at(-1)!;
       const rows = last.row + rowsOf(last.chunk);
       const logits = await model.readLogits(0, rows);
-      checkFinite(logits);
+      if (!allFinite(logits)) {
+        throw new RangeError("The engine gave logits that are no numbers");
+      }
       return part.map(({ chunk, row }) =>
         logits.subarray(
           row * this.vocabulary,
@@ -427,12 +430,4 @@ function isStep({ tokens, starts = [] }: DecodeChunk): boolean {
 /** Rows of logits that a run gives of a chunk: at least one, which tells whether they are numbers. */
 function rowsOf({ logits }: DecodeChunk): number {
   return Math.max(1, logits);
-}
-
-function checkFinite(logits: Float32Array): void {
-  let sum = 0; // f64: finite f32 values cannot make it overflow
-  for (let i = 0; i < logits.length; i++) sum += logits[i]!;
-  if (!Number.isFinite(sum)) {
-    throw new RangeError("The engine gave logits that are no numbers");
-  }
 }

@@ -1,5 +1,5 @@
 /**
- * The decoder whose caches are in host memory (native and wasm): puts slots together into runs, and writes the new rows that a run
+ * The decoder whose caches are in host memory: puts slots together into runs, and writes the new rows that a run
  * gives into the ring.
  *
  * @module
@@ -61,7 +61,7 @@ interface RingSnapshot extends Snapshot, Held {
 /** Ranges of slots whose views are kept, bound to the engine, for the next run. */
 const MOST_BINDINGS = 64;
 
-/** A decoder on a CPU. */
+/** A decoder on any engine that takes caches from host memory. */
 export class HostDecoder implements Decoder {
   readonly vocabulary: number;
   readonly slots: number;
@@ -156,7 +156,7 @@ export class HostDecoder implements Decoder {
     const held = this.#book.opened(slot);
     const copy = this.#memory.copy(
       slot,
-      () => ringRows(held.policy, held.seen),
+      () => held.policy.ringRows(held.seen),
     );
     return { ...held, bytes: copy.bytes, copy };
   }
@@ -203,7 +203,7 @@ export class HostDecoder implements Decoder {
     const lanes = chunks.map((chunk) => {
       if (chunk === null) return null;
       const held = this.#book.before(chunk);
-      stored = Math.max(stored, ringRows(held.policy, held.seen));
+      stored = Math.max(stored, held.policy.ringRows(held.seen));
       return { ...chunk, ...held };
     });
     const layout = usedLayout(this.#layout, stored);
@@ -282,9 +282,4 @@ function batches(chunks: readonly DecodeChunk[]): Batch[] {
       chunks: [chunk],
     }));
   return [...together, ...alone];
-}
-
-/** Rows of the ring that are in use, from its beginning. */
-function ringRows(policy: SinkWindow, seen: number): number {
-  return Math.max(0, Math.min(policy.window, seen - policy.sinks));
 }

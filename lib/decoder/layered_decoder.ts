@@ -237,7 +237,7 @@ export class LayeredDecoder implements Decoder {
     const layers = this.#layers(slot, held, memory);
     const copy = memory.copy(0, (layer) => {
       const { policy } = layers.find((of) => of.layers.includes(layer))!;
-      return ringRows(policy, held.seen);
+      return policy.ringRows(held.seen);
     });
     const staged = memory === this.#stage;
     return { ...held, bytes: copy.bytes, lazy, staged, queries, copy };
@@ -405,7 +405,7 @@ export class LayeredDecoder implements Decoder {
       policy,
       layout: usedLayout(
         memory.layers[layers[0]!]!.layout,
-        ringRows(policy, seen),
+        policy.ringRows(seen),
       ),
       isNear,
     });
@@ -456,11 +456,6 @@ function ringMoves(
     from: from.place(oldest + i).index,
     to: to.place(oldest + i).index,
   }));
-}
-
-/** Rows of the ring that are in use, from its beginning. */
-function ringRows(policy: SinkWindow, seen: number): number {
-  return Math.max(0, Math.min(policy.window, seen - policy.sinks));
 }
 
 function sum(values: readonly number[]): number {
