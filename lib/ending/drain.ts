@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { answeringBy } from "../chat/answering_model.ts";
 import type {
   ChatModel,
   GenerationEvent,
@@ -61,16 +62,7 @@ export class Drain {
 
   /** The same model, whose answers {@linkcode stop} ends. */
   endable(model: ChatModel): ChatModel {
-    return {
-      id: model.id,
-      created: model.created,
-      state: () => model.state(),
-      encode: (source) => model.encode(source),
-      decode: (tokens) => model.decode(tokens),
-      count: (request) => model.count(request),
-      copy: (of) => model.copy(of),
-      generate: (request) => this.#endable(model, request),
-    };
+    return answeringBy(model, (request) => this.#endable(model, request));
   }
 
   #endable(model: ChatModel, request: GenerationRequest): Events {

@@ -1,4 +1,5 @@
 /** A chat model whose answers are observed as they come, without being changed. @module */
+import { answeringBy } from "../chat/answering_model.ts";
 import type {
   ChatModel,
   GenerationEvent,
@@ -25,20 +26,14 @@ export type Observe = (
 /** The same model, whose answers are observed. */
 export function observed(model: ChatModel, by: readonly Observe[]): ChatModel {
   const observes = by.map((observe) => observe(model));
-  return {
-    id: model.id,
-    created: model.created,
-    state: () => model.state(),
-    encode: (source) => model.encode(source),
-    decode: (tokens) => model.decode(tokens),
-    count: (request) => model.count(request),
-    copy: (of) => model.copy(of),
-    generate: (request) =>
+  return answeringBy(
+    model,
+    (request) =>
       passedThrough(
         model.generate(request),
         () => observes.flatMap((observe) => observe(request) ?? []),
       ),
-  };
+  );
 }
 
 /** The model that `current` gives, as `wrap` wraps it; each once, however often it is asked for. */
