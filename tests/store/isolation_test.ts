@@ -99,6 +99,10 @@ const CALLS: Record<
     },
     not: "missing",
   })),
+  "turns.read": [{
+    call: (store, owner) => store.turns.read(owner, 1),
+    not: null,
+  }],
   "turns.log": [{
     call: (store, owner) => store.turns.log(owner, 1),
     not: null,
