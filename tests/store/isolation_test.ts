@@ -126,6 +126,7 @@ CALLS["turns.begin"]!.push({
 /** Methods that are about no one's records: the server's own. */
 const OWNERLESS = [
   "snapshots.bytes",
+  "snapshots.counts",
   "snapshots.idle",
   "snapshots.sweep",
   "turns.failInterrupted",
