@@ -36,10 +36,12 @@ export async function storedApp(
     snapshotBytes?: number;
     pingInterval?: number;
     apiKey?: string;
+    /** Where the store is; by default in memory. */
+    data?: string;
   } = {},
 ): Promise<StoredApp> {
-  const { slots = 4, snapshotBytes = 0, apiKey = "none" } = options;
-  const store = await openStore(null, { snapshotBytes });
+  const { slots = 4, snapshotBytes = 0, apiKey = "none", data } = options;
+  const store = await openStore(data ?? null, { snapshotBytes });
   const reported: unknown[] = [];
   let decoder: ScriptedDecoder;
   let model: ChatModel;
