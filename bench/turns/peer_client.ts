@@ -4,38 +4,38 @@ import type { TurnClient, TurnSample } from "./client.ts";
 
 /** A program that holds one conversation: a line of JSON in, and one out. */
 export class PeerClient implements TurnClient {
-  readonly name: string;
   readonly #process: Deno.ChildProcess;
-  readonly #lines: ReadableStreamDefaultReader<string>;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #stdout: ReadableStreamDefaultReader<string>;
+  #name = "the peer";
   #rest = "";
 
-  /** @param command the program; it says its name first */
-  static async open(command: Command): Promise<PeerClient> {
-    const [program, ...args] = command;
-    const process = new Deno.Command(program, {
+  private constructor(process: Deno.ChildProcess) {
+    this.#process = process;
+    this.#stdin = process.stdin.getWriter();
+    this.#stdout = process.stdout.pipeThrough(new TextDecoderStream())
+      .getReader();
+  }
+
+  /**
+   * Starts a program and waits for its name.
+   *
+   * @throws {Error} if it ends before that
+   */
+  static async open([program, ...args]: Command): Promise<PeerClient> {
+    const command = new Deno.Command(program, {
       args,
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",
-    }).spawn();
-    const lines = process.stdout.pipeThrough(new TextDecoderStream())
-      .getReader();
-    const opening = new PeerClient("", process, lines);
-    const { peer } = JSON.parse(await opening.#line()) as { peer: string };
-    return new PeerClient(peer, process, lines, opening);
+    });
+    const client = new PeerClient(command.spawn());
+    client.#name = JSON.parse(await client.#line()).peer;
+    return client;
   }
 
-  private constructor(
-    name: string,
-    process: Deno.ChildProcess,
-    lines: ReadableStreamDefaultReader<string>,
-    before?: PeerClient,
-  ) {
-    this.name = name;
-    this.#process = process;
-    this.#lines = lines;
-    this.#stdin = before ? before.#stdin : process.stdin.getWriter();
+  get name(): string {
+    return this.#name;
   }
 
   async say(text: string): Promise<TurnSample> {
@@ -52,9 +52,9 @@ export class PeerClient implements TurnClient {
         this.#rest = this.#rest.slice(end + 1);
         return line;
       }
-      const { done, value } = await this.#lines.read();
+      const { done, value } = await this.#stdout.read();
       if (done) {
-        throw new Error(`Cannot go on: ${this.name || "the peer"} has ended`);
+        throw new Error(`Cannot go on: ${this.#name} has ended`);
       }
       this.#rest += value;
     }
@@ -62,7 +62,7 @@ export class PeerClient implements TurnClient {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stdin.close().catch(() => {}); // it may have ended by itself
-    await this.#lines.cancel();
+    await this.#stdout.cancel();
     await this.#process.status;
   }
 }
