@@ -1,6 +1,6 @@
 /** An app with a store over a scripted decoder: all of a conversation's way but the model. */
 import OpenAI from "openai";
-import { createApp } from "../../lib/app.ts";
+import { type AppParts, createApp } from "../../lib/app.ts";
 import type { ChatModel } from "../../lib/chat/chat_model.ts";
 import type { ServiceLimits } from "../../lib/chat/chat_parts.ts";
 import { openStore, type Store } from "../../lib/store/store.ts";
@@ -9,6 +9,12 @@ import {
   ScriptedDecoder,
   TOKENIZER,
 } from "../chat/scripted_decoder.ts";
+
+/** Answers requests. */
+export type Handler = (
+  request: Request,
+  info: Deno.ServeHandlerInfo<Deno.NetAddr>,
+) => Response | Promise<Response>;
 
 /** A served app and what is behind it. */
 export interface StoredApp extends AsyncDisposable {
@@ -38,6 +44,10 @@ export async function storedApp(
     apiKey?: string;
     /** Where the store is; by default in memory. */
     data?: string;
+    /** More of what the app is made of. */
+    parts?: Partial<AppParts>;
+    /** What requests go through on their way to the app. */
+    wrap?: (handler: Handler) => Handler;
   } = {},
 ): Promise<StoredApp> {
   const { slots = 4, snapshotBytes = 0, apiKey = "none", data } = options;
@@ -58,10 +68,12 @@ export async function storedApp(
     store,
     pingInterval,
     report: (error) => reported.push(error),
+    ...options.parts,
   });
+  const { wrap = (handler) => handler } = options;
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
-    app.fetch,
+    wrap(app.fetch),
   );
   const base = `http://127.0.0.1:${server.addr.port}`;
   return {
