@@ -1,9 +1,10 @@
-"""PyPI's openai against a running server: each function below whose name begins with `check_` is one check.
+"""PyPI's openai against a running server.
 
     python openai_client.py URL MODEL [NAME...]
 
-Prints a JSON line for each: {"name": …, "error": null or why it failed}. The server's keys are those below; it
-answers "hello" to everything, and forgets to send its first answer to a request that has the header of `LOSES`.
+Runs the named methods of `Checks`, by default all whose names begin with `check_`, and prints a JSON line for each:
+{"name": …, "error": null or why it failed}. For those the server's keys are the ones below; it answers "hello" to
+everything, and loses its first answer to a request that has the header of `LOSES`.
 """
 
 import json
@@ -172,6 +173,23 @@ class Checks:
         equal([error.status_code, error.code], [429, "rate_limit_exceeded"])
         assert int(error.response.headers["retry-after"]) > 0
         self.client.models.list()  # another key has limits of its own
+
+    def real_conversation(self):
+        """The default model answers."""
+        conversation = self.client.conversations.create().id
+        words, text = "What is the capital of France?", ""
+        for event in self.client.responses.create(
+            model=self.model, instructions="Answer in English.", input=words, temperature=0,
+            conversation=conversation, stream=True,
+        ):  # fmt: skip
+            text += event.delta if event.type == "response.output_text.delta" else ""
+        equal(text, "The capital of France is Paris.")
+        second = self.client.responses.create(
+            model=self.model, input="What language is spoken there?", temperature=0, conversation=conversation
+        )
+        assert "French" in second.output_text, second.output_text
+        equal(second.model_extra["everstream"]["resumed"], "slot")
+        equal(len(self.items_of(conversation)), 4)
 
 
 def equal(found, expected):

@@ -1,11 +1,10 @@
 /** PyPI's openai over HTTP against a served app: what it checks is in `openai_client.py`. */
 import { assert, assertEquals } from "@std/assert";
-import { fileURLToPath } from "node:url";
 import { digestOf, KeyRing } from "../../lib/access/keys.ts";
 import { type Handler, storedApp } from "../routes/stored_app.ts";
 import { pythonEnvironment } from "./environment.ts";
+import { runPythonChecks } from "./openai_client.ts";
 
-const PROGRAM = fileURLToPath(new URL("openai_client.py", import.meta.url));
 /** The keys in the program. */
 const KEYS = ["es-ada-0123456789", "es-spent-0123456789"];
 
@@ -22,14 +21,7 @@ Deno.test({
       },
       wrap: losesFirstAnswers,
     });
-    const args = [PROGRAM, app.base, "default"];
-    const { success, stdout, stderr } = await python!.command(args).output();
-    const text = new TextDecoder();
-    assert(success, text.decode(stderr));
-    const checks = text.decode(stdout).trim().split("\n")
-      .map((line) =>
-        JSON.parse(line) as { name: string; error: string | null }
-      );
+    const checks = await runPythonChecks(python!, { url: app.base });
     assertEquals(checks.length, 15);
     for (const { name, error } of checks) {
       await t.step(name, () => assert(error === null, error ?? ""));
