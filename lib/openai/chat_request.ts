@@ -13,9 +13,11 @@ import { messagesSchema, toChatMessage } from "./messages.ts";
 import {
   type Delivery,
   generationParameters,
+  STREAM_OPTIONS,
   toDelivery,
   toOptions,
 } from "./parameters.ts";
+import { given, off, refusing } from "./refusals.ts";
 import { responseFormatSchema, toAnswerFormat } from "./response_format.ts";
 import { toolsSchema, toTool } from "./tools.ts";
 
@@ -79,30 +81,35 @@ const UNSUPPORTED: ReadonlySet<string> = new Set(Object.keys(unsupported));
 const schema = z.strictObject(
   { ...obeyed, ...harmless, ...unsupported },
   "a JSON object",
-)
-  .superRefine((body, context) => {
-    const refuse = (name: keyof typeof body, message: string) =>
-      context.addIssue({ code: "custom", path: [name], message });
-    if (body.stream_options != null && body.stream !== true) {
-      refuse("stream_options", "left out unless 'stream' is true");
-    }
-    if (body.top_logprobs != null && body.logprobs !== true) {
-      refuse("top_logprobs", "left out unless 'logprobs' is true");
-    }
-    const format = body.response_format?.type ?? "text";
-    if (
-      body.tools?.length && body.tool_choice !== "none" && format !== "text"
-    ) {
-      refuse(
-        "tools",
-        `left out with 'response_format' ${format}: it leaves no room for calls`,
-      );
-    }
-    const { max_tokens: most, max_completion_tokens: mostCompletion } = body;
-    if (most != null && mostCompletion != null && most !== mostCompletion) {
-      refuse("max_tokens", "left out or equal to 'max_completion_tokens'");
-    }
-  });
+).superRefine((body, context) => {
+  const { max_tokens: most, max_completion_tokens: mostCompletion } = body;
+  if (most != null && mostCompletion != null && most !== mostCompletion) {
+    const message = "left out or equal to 'max_completion_tokens'";
+    context.addIssue({ code: "custom", path: ["max_tokens"], message });
+  }
+});
+
+/** What the body must be. */
+export const chatRequestSchema: typeof schema = refusing(schema, [
+  STREAM_OPTIONS,
+  {
+    name: "top_logprobs",
+    must: "left out unless 'logprobs' is true",
+    where: { top_logprobs: given, logprobs: off },
+  },
+  {
+    name: "tools",
+    must:
+      "left out with a 'response_format' of JSON: it leaves no room for calls",
+    where: {
+      tools: z.array(z.unknown()).min(1),
+      tool_choice: z.literal("auto").nullish(),
+      response_format: z.looseObject({
+        type: z.enum(["json_object", "json_schema"]),
+      }),
+    },
+  },
+]).meta({ id: "ChatCompletionRequest" });
 
 type WireRequest = z.infer<typeof schema>;
 
@@ -119,7 +126,7 @@ type WireRequest = z.infer<typeof schema>;
  * ```
  */
 export function parseChatRequest(body: unknown): ChatRequest {
-  const wire = checkBody(schema, body, UNSUPPORTED);
+  const wire = checkBody(chatRequestSchema, body, UNSUPPORTED);
   return { ...toDelivery(wire), generation: toGeneration(wire) };
 }
 

@@ -6,28 +6,30 @@ import { itemsSchema, type MessageItem, toItems } from "./items.ts";
 
 const ITEMS = "a list of 1 to 20 messages";
 
-const createSchema = z.strictObject({
-  items: itemsSchema.refine(({ length }) => length <= 20, ITEMS).nullish(),
-  metadata: metadataSchema.nullish(),
-}, "a JSON object");
+const MOST_ITEMS = 20;
 
-const updateSchema = z.strictObject(
+/** What a conversation may begin with. */
+export const conversationRequestSchema = z.strictObject({
+  items: itemsSchema.max(MOST_ITEMS, ITEMS).nullish(),
+  metadata: metadataSchema.nullish(),
+}, "a JSON object").meta({ id: "ConversationRequest" });
+
+/** What of a conversation may be changed. */
+export const conversationUpdateSchema = z.strictObject(
   { metadata: metadataSchema.nullable() },
   "a JSON object",
-);
+).meta({ id: "ConversationUpdate" });
 
-const itemsRequestSchema = z.strictObject({
-  items: itemsSchema.refine(
-    ({ length }) => length >= 1 && length <= 20,
-    ITEMS,
-  ),
-}, "a JSON object");
+/** What may be appended. */
+export const itemsRequestSchema = z.strictObject({
+  items: itemsSchema.min(1, ITEMS).max(MOST_ITEMS, ITEMS),
+}, "a JSON object").meta({ id: "ItemsRequest" });
 
 /** What a conversation begins with. */
 export function parseConversationRequest(
   body: unknown,
 ): { items: MessageItem[]; metadata: Record<string, string> } {
-  const { items, metadata } = parse(createSchema, body);
+  const { items, metadata } = parse(conversationRequestSchema, body);
   return { items: toItems(items ?? []), metadata: metadata ?? {} };
 }
 
@@ -35,7 +37,7 @@ export function parseConversationRequest(
 export function parseConversationUpdate(
   body: unknown,
 ): { metadata: Record<string, string> } {
-  return { metadata: parse(updateSchema, body).metadata ?? {} };
+  return { metadata: parse(conversationUpdateSchema, body).metadata ?? {} };
 }
 
 /** Items to be appended. */

@@ -29,9 +29,10 @@ export function only(allowed: unknown[], what: string) {
     (value) =>
       value == null || allowed.some((one) => isDeepStrictEqual(one, value)),
     what,
-  ).optional();
+  ).meta({ enum: [null, ...allowed] }).optional();
 }
 
+const MOST_KEYS = 16;
 const METADATA =
   "an object of up to 16 strings, with keys of up to 64 characters and values of up to 512";
 
@@ -40,4 +41,5 @@ export const metadataSchema = z.record(
   z.string().max(64),
   z.string(METADATA).max(512, METADATA),
   METADATA,
-).refine((metadata) => Object.keys(metadata).length <= 16, METADATA);
+).refine((metadata) => Object.keys(metadata).length <= MOST_KEYS, METADATA)
+  .meta({ maxProperties: MOST_KEYS });

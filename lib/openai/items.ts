@@ -52,10 +52,10 @@ const message = z.strictObject({
   ).nullish(),
   phase: z.enum(["commentary", "final_answer"], "commentary or final_answer")
     .nullish(),
-}, "an object with role and content");
+}, "an object with role and content").meta({ id: "SentItem" });
 
 /** What a list of items may be. */
-export const itemsSchema: z.ZodType<z.infer<typeof message>[]> = z.array(
+export const itemsSchema: z.ZodArray<typeof message> = z.array(
   message,
   "a list of messages",
 );

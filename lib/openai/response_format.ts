@@ -25,6 +25,10 @@ const schema = z.unknown().transform((schema, context) => {
     });
     return z.NEVER;
   }
+}).meta({
+  type: ["object", "boolean"],
+  description:
+    "A JSON Schema that something fits, with keywords that a grammar can be made of.",
 });
 
 /** The parameter, as a client sends it. */
@@ -40,7 +44,8 @@ export const responseFormatSchema = z.discriminatedUnion("type", [
       strict: z.boolean("true or false").nullish(),
     }, "an object with name and schema"),
   }),
-], 'an object whose type is "text", "json_object" or "json_schema"');
+], 'an object whose type is "text", "json_object" or "json_schema"')
+  .meta({ id: "ResponseFormat" });
 
 /** What of the parameter the model is told; `undefined` if any text will do. */
 export function toAnswerFormat(

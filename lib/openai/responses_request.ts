@@ -18,7 +18,8 @@ import {
 } from "./fields.ts";
 import { issuesToError } from "./issues.ts";
 import { inputSchema, type MessageItem, toItems } from "./items.ts";
-import { parseQuery } from "./query.ts";
+import { parseQuery, whole } from "./query.ts";
+import { given, type Refusal, refusing } from "./refusals.ts";
 
 /** What of a request says which tokens the model is to read. */
 export interface PromptRequest {
@@ -122,38 +123,30 @@ const unsupported = {
 
 type WirePrompt = z.infer<z.ZodObject<typeof prompt>>;
 
-function checkPrompt(
-  body: WirePrompt,
-  context: z.core.$RefinementCtx<WirePrompt>,
-): void {
-  if (body.conversation != null && body.previous_response_id != null) {
-    context.addIssue({
-      code: "custom",
-      path: ["previous_response_id"],
-      message: "left out where 'conversation' is given: a turn has one place",
-    });
-  }
-}
+const ONE_PLACE: Refusal = {
+  name: "previous_response_id",
+  must: "left out where 'conversation' is given: a turn has one place",
+  where: { conversation: given, previous_response_id: given },
+};
 
-const responseSchema = z.strictObject(
-  { ...obeyed, ...harmless, ...unsupported },
-  "a JSON object",
-).superRefine((body, context) => {
-  checkPrompt(body, context);
-  if (body.background && body.store === false) {
-    context.addIssue({
-      code: "custom",
-      path: ["background"],
-      message:
-        "left out where 'store' is false: nobody could read the response",
-    });
-  }
-});
+/** What the body of a request for a response must be. */
+export const responseRequestSchema = refusing(
+  z.strictObject(
+    { ...obeyed, ...harmless, ...unsupported },
+    "a JSON object",
+  ),
+  [ONE_PLACE, {
+    name: "background",
+    must: "left out where 'store' is false: nobody could read the response",
+    where: { background: z.literal(true), store: z.literal(false) },
+  }],
+).meta({ id: "ResponseRequest" });
 
-const inputTokensSchema = z.strictObject(
-  { ...prompt, ...unsupportedOfPrompt },
-  "a JSON object",
-).superRefine(checkPrompt);
+/** What the body of a request for the number of input tokens must be. */
+export const inputTokensRequestSchema = refusing(
+  z.strictObject({ ...prompt, ...unsupportedOfPrompt }, "a JSON object"),
+  [ONE_PLACE],
+).meta({ id: "InputTokensRequest" });
 
 const UNSUPPORTED: ReadonlySet<string> = new Set(Object.keys(unsupported));
 
@@ -172,7 +165,7 @@ const UNSUPPORTED: ReadonlySet<string> = new Set(Object.keys(unsupported));
  * ```
  */
 export function parseResponseRequest(body: unknown): ResponseRequest {
-  const wire = parse(responseSchema, body);
+  const wire = parse(responseRequestSchema, body);
   return {
     ...toPrompt(wire),
     stream: wire.stream ?? false,
@@ -194,13 +187,20 @@ export function parseResponseRequest(body: unknown): ResponseRequest {
  * @throws {ApiError} a 400 that names the parameter at fault
  */
 export function parseInputTokensRequest(body: unknown): PromptRequest {
-  return toPrompt(parse(inputTokensSchema, body));
+  return toPrompt(parse(inputTokensRequestSchema, body));
 }
 
-const retrieveSchema = z.strictObject({
+/** How a client names a request that it may send again. */
+export const idempotencyKeySchema = z.string().min(1).max(255).describe(
+  "A name for this request: sent again, it is answered with what it came to before, and no turn is " +
+    "made twice.",
+);
+
+/** What may be asked of how a response is read. */
+export const retrieveSchema = z.strictObject({
   stream: z.enum(["true", "false"], "true or false").optional(),
-  starting_after: z.string().regex(/^\d{1,15}$/, "a whole number of 0 or more")
-    .transform(Number).optional(),
+  starting_after: whole(0, 10 ** 15 - 1, "a whole number of 0 or more")
+    .optional(),
   include_obfuscation: z.enum(["true", "false"], "true or false").optional(),
 });
 

@@ -9,7 +9,7 @@ const SCHEMA = `a JSON Schema object, nested at most ${MAX_DEPTH} deep`;
 const ARGUMENTS =
   `a string with a JSON object, nested at most ${MAX_DEPTH} deep`;
 
-const name = z.string(NAME).regex(/^[\w-]{1,64}$/, NAME);
+const name = z.string(NAME).regex(/^[a-zA-Z0-9_-]{1,64}$/, NAME);
 
 const tool = z.strictObject({
   type: z.literal("function", '"function"'),
@@ -23,7 +23,7 @@ const tool = z.strictObject({
       "left out or false: this server forces no arguments",
     ).nullish(),
   }, "an object with a name"),
-}, "an object with type and function");
+}, "an object with type and function").meta({ id: "Tool" });
 
 /** What `tools` must be. */
 export const toolsSchema = z
@@ -36,9 +36,13 @@ const call = z.strictObject({
   function: z.strictObject({
     name,
     arguments: z.string(ARGUMENTS)
-      .refine((text) => readArguments(text) !== null, ARGUMENTS),
+      .refine((text) => readArguments(text) !== null, ARGUMENTS)
+      .meta({
+        contentMediaType: "application/json",
+        contentSchema: { type: "object" },
+      }),
   }, "an object with name and arguments"),
-}, "an object with id, type and function");
+}, "an object with id, type and function").meta({ id: "SentToolCall" });
 
 /** What a message's `tool_calls` must be. */
 export const toolCallsSchema = z.array(call, "a list of tool calls");
