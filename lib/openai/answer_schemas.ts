@@ -51,7 +51,7 @@ const finishReason = z.enum(["stop", "length", "tool_calls"]);
 
 const head = {
   id: z.string(),
-  created: z.int().describe("Seconds since 1970."),
+  created: count.describe("Seconds since 1970."),
   model: z.string(),
 };
 

@@ -4,7 +4,7 @@ import { cacheSchema } from "./answer_schemas.ts";
 import type { MessageItem } from "./items.ts";
 
 const count = z.int().min(0);
-const seconds = z.int().describe("Seconds since 1970.");
+const seconds = count.describe("Seconds since 1970.");
 const metadata = z.record(z.string(), z.string());
 
 /** A message as it is kept. */

@@ -130,20 +130,25 @@ function parametersOf(
       description,
       schema: { type: "string" as const, minLength: 1 },
     })),
-    // A query is text: what its schema makes of it says what may be in it.
     ...Object.entries<z.ZodType>(query?.shape ?? {}).map(([name, schema]) => ({
       name,
       in: "query" as const,
       required: !schema.safeParse(undefined).success,
-      schema: convert(schema, "output"),
+      // A query is text: what its schema makes of it says what may be in it.
+      ...describedSchema(convert(schema, "output")),
     })),
     ...Object.entries(headers).map(([name, schema]) => ({
       name,
       in: "header" as const,
       required: false,
-      schema: convert(schema),
+      ...describedSchema(convert(schema)),
     })),
   ];
+}
+
+/** Of parameters, readers show their own descriptions. */
+function describedSchema({ description, ...schema }: JsonSchema) {
+  return typeof description === "string" ? { description, schema } : { schema };
 }
 
 function responsesOf(

@@ -11,7 +11,7 @@ import { answerPlan, planQuerySchema } from "./plan.ts";
 const model = z.object({
   id: z.string(),
   object: z.literal("model"),
-  created: z.int().describe("Seconds since 1970 when it was loaded."),
+  created: z.int().min(0).describe("Seconds since 1970 when it was loaded."),
   owned_by: z.literal("everstream"),
 }).meta({ id: "Model" });
 

@@ -1,6 +1,6 @@
 /** An app with a store over a scripted decoder: all of a conversation's way but the model. */
 import OpenAI from "openai";
-import { createApp } from "../../lib/app.ts";
+import { type AppParts, createApp } from "../../lib/app.ts";
 import type { ChatModel } from "../../lib/chat/chat_model.ts";
 import type { ServiceLimits } from "../../lib/chat/chat_parts.ts";
 import { openStore, type Store } from "../../lib/store/store.ts";
@@ -36,6 +36,7 @@ export async function storedApp(
     snapshotBytes?: number;
     pingInterval?: number;
     apiKey?: string;
+    parts?: Partial<AppParts>;
   } = {},
 ): Promise<StoredApp> {
   const { slots = 4, snapshotBytes = 0, apiKey = "none" } = options;
@@ -56,6 +57,7 @@ export async function storedApp(
     store,
     pingInterval,
     report: (error) => reported.push(error),
+    ...options.parts,
   });
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
