@@ -19,7 +19,7 @@ import {
 import { issuesToError } from "./issues.ts";
 import { inputSchema, type MessageItem, toItems } from "./items.ts";
 import { parseQuery, whole } from "./query.ts";
-import { given, type Refusal, refusing } from "./refusals.ts";
+import { absent, given, type Refusal, refusing } from "./refusals.ts";
 
 /** What of a request says which tokens the model is to read. */
 export interface PromptRequest {
@@ -139,6 +139,15 @@ export const responseRequestSchema = refusing(
     name: "background",
     must: "left out where 'store' is false: nobody could read the response",
     where: { background: z.literal(true), store: z.literal(false) },
+  }, {
+    name: "input",
+    must: "given where it goes on from nothing: there is nothing to answer",
+    where: {
+      input: z.array(z.unknown()).max(0).nullish(),
+      instructions: absent,
+      conversation: absent,
+      previous_response_id: absent,
+    },
   }],
 ).meta({ id: "ResponseRequest" });
 
