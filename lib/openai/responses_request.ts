@@ -19,7 +19,7 @@ import {
 import { issuesToError } from "./issues.ts";
 import { inputSchema, type MessageItem, toItems } from "./items.ts";
 import { parseQuery, whole } from "./query.ts";
-import { given, type Refusal, refusing } from "./refusals.ts";
+import { absent, given, type Refusal, refusing } from "./refusals.ts";
 
 /** What of a request says which tokens the model is to read. */
 export interface PromptRequest {
@@ -139,6 +139,14 @@ export const responseRequestSchema = refusing(
     name: "background",
     must: "left out where 'store' is false: nobody could read the response",
     where: { background: z.literal(true), store: z.literal(false) },
+  }, {
+    name: "input",
+    must: "given, unless a 'conversation' has items that wait for an answer",
+    where: {
+      input: z.union([absent, z.array(z.unknown()).max(0)]),
+      conversation: absent,
+      instructions: absent,
+    },
   }],
 ).meta({ id: "ResponseRequest" });
 

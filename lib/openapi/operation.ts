@@ -61,6 +61,8 @@ export interface Events {
   /** What the data of each is, as JSON. */
   readonly event: z.ZodType;
   readonly description: string;
+  /** Data that is no JSON, of the event that ends the stream. */
+  readonly last?: string;
 }
 
 /** The operation for the registry, and the named schemas that it refers to. */
@@ -101,7 +103,7 @@ export function toRoute(
   return { route, components };
 }
 
-/** Text is described in words: OpenAPI 3.1 has none for events. */
+/** Of text in words, of a stream as each event is: OpenAPI 3.1 has no other way, and readers know this. */
 function contentOf(
   content: z.ZodType | Events | string,
   convert: Convert,
@@ -110,10 +112,20 @@ function contentOf(
   if (typeof content === "string") {
     return { type: "string", description: content };
   }
-  const { $ref } = convert(content.event);
-  const description =
-    `${content.description} The data of each is JSON of \`${$ref}\`.`;
-  return { type: "string", description };
+  const { event, description, last } = content;
+  const data = [
+    { contentMediaType: "application/json", contentSchema: convert(event) },
+    ...(last ? [{ const: last }] : []),
+  ];
+  return {
+    type: "object",
+    description,
+    properties: {
+      event: { type: "string" },
+      data: { type: "string", anyOf: data },
+    },
+    required: ["data"],
+  };
 }
 
 type Convert = (schema: z.ZodType, io?: "input" | "output") => JsonSchema;
