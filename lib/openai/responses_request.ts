@@ -143,7 +143,7 @@ export const responseRequestSchema = refusing(
     name: "input",
     must: "given, unless a 'conversation' has items that wait for an answer",
     where: {
-      input: z.union([absent, z.array(z.unknown()).max(0)]),
+      input: z.array(z.unknown()).max(0).nullish(),
       conversation: absent,
       instructions: absent,
     },
