@@ -25,9 +25,9 @@ export const itemsRequestSchema = z.strictObject({
   items: itemsSchema.min(1, ITEMS).max(MOST_ITEMS, ITEMS),
 }, "a JSON object").meta({ id: "ItemsRequest" });
 
-/** What a conversation begins with. */
+/** What a conversation begins with; nothing, if there is no body. */
 export function parseConversationRequest(
-  body: unknown,
+  body: unknown = {},
 ): { items: MessageItem[]; metadata: Record<string, string> } {
   const { items, metadata } = parse(conversationRequestSchema, body);
   return { items: toItems(items ?? []), metadata: metadata ?? {} };

@@ -142,12 +142,11 @@ export const responseRequestSchema = refusing(
     where: { background: z.literal(true), store: z.literal(false) },
   }, {
     name: "input",
-    must: "given where it goes on from nothing: there is nothing to answer",
+    must: "given, unless a 'conversation' has items that wait for an answer",
     where: {
       input: z.array(z.unknown()).max(0).nullish(),
-      instructions: absent,
       conversation: absent,
-      previous_response_id: absent,
+      instructions: absent,
     },
   }],
 ).meta({ id: "ResponseRequest" });

@@ -63,13 +63,17 @@ export class Components {
   }
 }
 
-/** What an error says that a value must be is the value's description, where it has no other. */
+/**
+ * Of a tuple without elements there is nothing to list; and what an error says that a value must be is
+ * the value's description, where it has no other.
+ */
 function describe(
   { zodSchema, jsonSchema }: {
     zodSchema: z.core.$ZodTypes;
     jsonSchema: z.core.JSONSchema.BaseSchema;
   },
 ): void {
+  if (jsonSchema.prefixItems?.length === 0) delete jsonSchema.prefixItems;
   const what = zodSchema._zod.def.error?.({} as never);
   if (typeof what !== "string" || SAID_BY_TYPE.has(what)) return;
   jsonSchema.description ??= `Must be ${what}.`;

@@ -57,6 +57,8 @@ export interface Events {
   /** What the data of each is, as JSON. */
   readonly event: z.ZodType;
   readonly description: string;
+  /** Data that is no JSON, of the event that ends the stream. */
+  readonly last?: string;
 }
 
 /** The operation for the registry, but for its path and what holds for all. */
@@ -88,7 +90,7 @@ export function toRoute(
   };
 }
 
-/** Text is described in words: OpenAPI 3.1 has none for events. */
+/** Of text in words, of a stream as each event is: OpenAPI 3.1 has no other way, and readers know this. */
 function contentOf(
   content: z.ZodType | Events | string,
   components: Components,
@@ -97,10 +99,23 @@ function contentOf(
   if (typeof content === "string") {
     return { type: "string", description: content };
   }
-  const { $ref } = components.convert(content.event);
-  const description =
-    `${content.description} The data of each is JSON of \`${$ref}\`.`;
-  return { type: "string", description };
+  const { event, description, last } = content;
+  const data = [
+    {
+      contentMediaType: "application/json",
+      contentSchema: components.convert(event),
+    },
+    ...(last ? [{ const: last }] : []),
+  ];
+  return {
+    type: "object",
+    description,
+    properties: {
+      event: { type: "string" },
+      data: { type: "string", anyOf: data },
+    },
+    required: ["data"],
+  };
 }
 
 function parametersOf(

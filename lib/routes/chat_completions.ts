@@ -1,11 +1,13 @@
 /** `POST /v1/chat/completions`: answers to a chat, whole or as a stream. @module */
 import { OpenAPIHono } from "@hono/zod-openapi";
+import { z } from "zod";
 import {
   chatChunkSchema,
   chatCompletionSchema,
 } from "../openai/answer_schemas.ts";
 import { CHAT_FORMAT } from "../openai/chat_completion.ts";
 import { chatRequestSchema, parseChatRequest } from "../openai/chat_request.ts";
+import { errorSchema } from "../openai/errors.ts";
 import { addPath } from "../openapi/add_path.ts";
 import type { Operation } from "../openapi/operation.ts";
 import { answer, type AnswerEnv, cacheStateHeader } from "./answer.ts";
@@ -32,8 +34,9 @@ const CREATE: Operation = {
       content: {
         "application/json": chatCompletionSchema,
         "text/event-stream": {
-          event: chatChunkSchema,
-          description: "Chunks, and `[DONE]` in the end.",
+          event: z.union([chatChunkSchema, errorSchema]),
+          description: "Chunks, and `[DONE]` in the end; or an error.",
+          last: "[DONE]",
         },
       },
     },

@@ -1,5 +1,6 @@
 /** `POST /v1/completions`: how the model goes on from raw prompts. @module */
 import { OpenAPIHono } from "@hono/zod-openapi";
+import { z } from "zod";
 import type { ChatModel, PromptSource } from "../chat/chat_model.ts";
 import {
   textChunkSchema,
@@ -10,6 +11,7 @@ import {
   parseCompletionRequest,
 } from "../openai/completion_request.ts";
 import { textFormat } from "../openai/text_completion.ts";
+import { errorSchema } from "../openai/errors.ts";
 import { addPath } from "../openapi/add_path.ts";
 import type { Operation } from "../openapi/operation.ts";
 import { answer, type AnswerEnv, cacheStateHeader } from "./answer.ts";
@@ -34,8 +36,9 @@ const CREATE: Operation = {
       content: {
         "application/json": textCompletionSchema,
         "text/event-stream": {
-          event: textChunkSchema,
-          description: "Chunks, and `[DONE]` in the end.",
+          event: z.union([textChunkSchema, errorSchema]),
+          description: "Chunks, and `[DONE]` in the end; or an error.",
+          last: "[DONE]",
         },
       },
     },

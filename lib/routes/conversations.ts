@@ -23,7 +23,7 @@ import type { Answer, Operation } from "../openapi/operation.ts";
 import type { Conversation, Outcome } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
 import { clientOf } from "./client.ts";
-import { readJson } from "./json_body.ts";
+import { readJson, readJsonIfAny } from "./json_body.ts";
 import type { Parts } from "./parts.ts";
 
 const path = { id: "The conversation's id." };
@@ -143,7 +143,7 @@ export function conversationRoutes(
   addPath(app, "/", {
     post: [CREATE, async (c) => {
       // OpenAI's client sends no body where there is nothing to say.
-      const body = c.req.raw.body ? await bodyOf(c) : {};
+      const body = await readJsonIfAny(c.req.raw, bodyLimit);
       const { items: first, metadata } = parseConversationRequest(body);
       const { owner } = clientOf(c);
       const id = newId("conv");

@@ -9,19 +9,11 @@ import {
   ScriptedDecoder,
   TOKENIZER,
 } from "../chat/scripted_decoder.ts";
-import { hello, post } from "../routes/harness.ts";
+import { CACHES, hello, post } from "../routes/harness.ts";
 import { type Script, ScriptedModel } from "../scripted_model.ts";
 import { closed, type Described, Description, type Json } from "./described.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
-
-const CACHES = {
-  shape: { layers: 30, heads: 9, kvHeads: 3, headDim: 64 },
-  sinks: 4,
-  window: 1020,
-  lazyLayers: 10,
-  memory: 384 * 2 ** 20,
-};
 
 interface Asking {
   /** Asks, checks what comes back, and gives it. */

@@ -238,7 +238,7 @@ async function agree(
     async (body) => {
       const response = await app.request(
         path.replace("{id}", "none"),
-        post(body),
+        post(JSON.stringify(body)),
       );
       const text = await response.text();
       const taken = response.status !== 400;

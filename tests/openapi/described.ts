@@ -88,16 +88,13 @@ export class Description {
       this.#require(schema, JSON.parse(text), about);
     }
     if (type === "text/event-stream") {
-      const { description } = content[type].schema;
-      const event = /`(#[^`]*)`/.exec(description)![1]!;
+      const data = content[type].schema.properties.data.anyOf;
       for (const frame of text.split("\n\n")) {
-        const data = /^data: (.*)$/m.exec(frame)?.[1];
-        if (data === undefined || data === "[DONE]") continue;
-        const value = JSON.parse(data);
-        const failed = "error" in value && !("response" in value);
+        const sent = /^data: (.*)$/m.exec(frame)?.[1];
+        if (sent === undefined || data[1]?.const === sent) continue;
         this.#require(
-          failed ? "#/components/schemas/Error" : event,
-          value,
+          `${schema}/properties/data/anyOf/0/contentSchema`,
+          JSON.parse(sent),
           about,
         );
       }

@@ -1,5 +1,6 @@
 /** The document and the app it is of: neither has what the other has not. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import Ajv2020 from "ajv/dist/2020.js";
 import { digestOf, KeyRing } from "../../lib/access/keys.ts";
 import type { AppParts } from "../../lib/app.ts";
 import { DOCS_PATHS } from "../../lib/routes/docs.ts";
@@ -150,6 +151,20 @@ Deno.test("the document is complete: names, summaries, references, examples", ()
       const found = $ref.slice(2).split("/")
         .reduce((at: Json, key) => at?.[key], document);
       assert(found, $ref);
+    }
+  }));
+
+Deno.test("the document's schemas are JSON Schema 2020-12", () =>
+  withApp({}, async (app) => {
+    const { document } = await Description.of(app);
+    const ajv = new Ajv2020.default({ strict: false });
+    for (
+      const [name, schema] of Object.entries(document.components.schemas)
+    ) {
+      assert(
+        ajv.validateSchema(schema as Json),
+        `${name}: ${ajv.errorsText(ajv.errors)}`,
+      );
     }
   }));
 
