@@ -1,7 +1,11 @@
 /** What prompts are made of, as pieces and as text. @module */
 import type { Piece, Tokenizer } from "../text/tokenizer.ts";
-import { type PromptSource, RequestError } from "./chat_model.ts";
-import type { ChatTemplate } from "./template.ts";
+import {
+  type ChatMessage,
+  type PromptSource,
+  RequestError,
+} from "./chat_model.ts";
+import { canonicalText, type ChatTemplate, piecesOf } from "./template.ts";
 
 /** What reads prompts. */
 export interface PromptReader {
@@ -32,6 +36,32 @@ export function readPieces(
   return addsBos && bos !== undefined && !prompt.bare
     ? [{ special: bos }, text]
     : [text];
+}
+
+/**
+ * The pieces of messages that go on with a conversation. Tools are told of in a system block before
+ * them, which is the first of them if that is the system's.
+ *
+ * @throws {RequestError} if there are tools and the template knows none, or messages cannot come there
+ */
+export function readPiecesBehind(
+  { messages, tools = [] }: PromptSource,
+  { template }: Pick<PromptReader, "template">,
+): Piece[] {
+  if (!template.toolCalls) refuseTools({ messages, tools });
+  const behind = (messages: ChatMessage[], addGenerationPrompt: boolean) =>
+    template.renderBehind(messages, { addGenerationPrompt });
+  if (tools.length === 0) return behind(messages, true);
+  const given = messages[0]?.role === "system" ? messages[0] : null;
+  const system = given ?? { role: "system", content: "" };
+  const end = behind([], false);
+  const block = template.render([system], {
+    addGenerationPrompt: false,
+    tools,
+  });
+  const others = canonicalText(behind(messages.slice(given ? 1 : 0), true))
+    .slice(canonicalText(end).length);
+  return [...end, ...block, ...piecesOf(others)];
 }
 
 function refuseTools({ messages, tools = [] }: PromptSource): void {

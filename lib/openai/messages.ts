@@ -58,7 +58,11 @@ export function toChatMessage(
     content: typeof content === "string"
       ? content
       : (content ?? []).map((part) => part.text).join(""),
-    ...(calls && calls.length > 0 ? { toolCalls: calls.map(toToolCall) } : {}),
+    ...(calls && calls.length > 0
+      ? {
+        toolCalls: calls.map(({ id, function: of }) => toToolCall(id, of)),
+      }
+      : {}),
     ...(callId == null ? {} : { toolCallId: callId }),
   };
 }

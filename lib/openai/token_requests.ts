@@ -116,7 +116,7 @@ function toSource(
 ): Source {
   return {
     messages: messages.map(toChatMessage),
-    tools: wire.tools?.map(toTool),
+    tools: wire.tools?.map((tool) => toTool(tool.function)),
     addGenerationPrompt: wire.add_generation_prompt ?? true,
   };
 }

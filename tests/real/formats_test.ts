@@ -32,7 +32,10 @@ Deno.test("the real model answers by a schema", async () => {
   try {
     const request = chat(
       ["Describe Ada, who is 36 and likes chess, as JSON."],
-      { format: { grammar: jsonGrammar(SCHEMA) }, maxTokens: 200 },
+      {
+        format: { grammar: jsonGrammar(SCHEMA), param: "response_format" },
+        maxTokens: 200,
+      },
     );
     const { text, finishReason } = await answer(service, request);
     assertEquals(finishReason, "stop", text);

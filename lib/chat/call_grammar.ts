@@ -1,0 +1,95 @@
+/**
+ * Grammars of answers that call tools, in the syntax that {@linkcode ToolCallReader} reads and that
+ * templates write: byte for byte what a template makes of the calls when they come back.
+ *
+ * A tool's arguments follow its schema. As OpenAI documents it, that is a promise only for one that is
+ * `strict`: then a schema that no grammar is made of is an error. Of another such tool the arguments are
+ * any object.
+ *
+ * @module
+ */
+import { choice, literal, type Rules } from "../grammar/ebnf.ts";
+import {
+  ANY_OBJECT,
+  grammarOf,
+  jsonGrammar,
+  jsonRule,
+} from "../grammar/json_grammar.ts";
+import { SchemaError, type SchemaPath } from "../grammar/schema_error.ts";
+import { TOOL_CALL_END, TOOL_CALL_START } from "./tool_calls.ts";
+
+/** A tool whose arguments are to follow its schema. */
+export interface CallableTool {
+  readonly name: string;
+  /** JSON Schema of its arguments; without it there are none. */
+  readonly parameters?: Readonly<Record<string, unknown>> | undefined;
+  /** Whether no arguments may come but those of the schema. */
+  readonly strict: boolean;
+  /** Where the request has the schema. */
+  readonly path: SchemaPath;
+}
+
+const NO_ARGUMENTS = { type: "object", properties: {} };
+
+/**
+ * The grammar of an answer that calls tools, in XGrammar's EBNF.
+ *
+ * @param of.required whether it is calls and nothing else; otherwise any text may come around them
+ * @param of.many whether it may call more than once
+ * @throws {SchemaError} if no grammar is made of a strict tool's schema, or it would be too large
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { callGrammar } from "./call_grammar.ts";
+ *
+ * const clock = { name: "clock", strict: false, path: [] };
+ * assert(callGrammar([clock], { required: true, many: false }).includes("clock"));
+ * ```
+ */
+export function callGrammar(
+  tools: readonly CallableTool[],
+  { required, many }: { required: boolean; many: boolean },
+): string {
+  const start = literal(TOOL_CALL_START);
+  return grammarOf((rules) => {
+    const body = rules.add(choice(tools.map((tool) => callRule(tool, rules))));
+    if (!required) {
+      return `TagDispatch((${start}, ${body}), loop_after_dispatch=${many})`;
+    }
+    const call = rules.add(`${start} ${body}`);
+    return many ? `${call} (${literal("\n")} ${call})*` : call;
+  }, ["tools"]);
+}
+
+/** What comes behind the start of a tool's call. */
+function callRule(tool: CallableTool, rules: Rules): string {
+  const { path } = tool;
+  const name = literal(`\n{"name": ${JSON.stringify(tool.name)}, `);
+  const values = jsonRule(argumentsSchema(tool), { rules, path });
+  return rules.add(
+    `${name} ${literal('"arguments": ')} ${values} ${
+      literal(`}\n${TOOL_CALL_END}`)
+    }`,
+  );
+}
+
+function argumentsSchema(
+  { parameters = NO_ARGUMENTS, strict, path }: CallableTool,
+): unknown {
+  if (parameters.type !== "object") {
+    if (!strict) return ANY_OBJECT;
+    throw new SchemaError([...path, "type"], '"object": arguments are one');
+  }
+  return strict || hasGrammar(parameters) ? parameters : ANY_OBJECT;
+}
+
+function hasGrammar(schema: unknown): boolean {
+  try {
+    jsonGrammar(schema);
+    return true;
+  } catch (error) {
+    if (error instanceof SchemaError) return false;
+    throw error;
+  }
+}
