@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { metadataSchema } from "./fields.ts";
 import { issuesToError } from "./issues.ts";
-import { itemsSchema, type MessageItem, toItems } from "./items.ts";
+import { itemsSchema, type KnownItem, toItems } from "./items.ts";
 
-const ITEMS = "a list of 1 to 20 messages";
+const ITEMS = "a list of 1 to 20 items";
 
 const createSchema = z.strictObject({
   items: itemsSchema.refine(({ length }) => length <= 20, ITEMS).nullish(),
@@ -26,7 +26,7 @@ const itemsRequestSchema = z.strictObject({
 /** What a conversation begins with. */
 export function parseConversationRequest(
   body: unknown,
-): { items: MessageItem[]; metadata: Record<string, string> } {
+): { items: KnownItem[]; metadata: Record<string, string> } {
   const { items, metadata } = parse(createSchema, body);
   return { items: toItems(items ?? []), metadata: metadata ?? {} };
 }
@@ -39,7 +39,7 @@ export function parseConversationUpdate(
 }
 
 /** Items to be appended. */
-export function parseItemsRequest(body: unknown): MessageItem[] {
+export function parseItemsRequest(body: unknown): KnownItem[] {
   return toItems(parse(itemsRequestSchema, body).items);
 }
 

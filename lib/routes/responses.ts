@@ -180,11 +180,11 @@ async function countTokens(
   const { owner } = clientOf(c);
   const start = store.turns.start(owner, request.continues);
   if (typeof start === "string") throw refusal(start, request);
-  const { messages } = continuationOf(request, start, { store, owner });
+  const { messages, tools } = continuationOf(request, start, { store, owner });
   const { base } = start;
   const tokens = messages.length === 0
     ? 0
-    : await model.count({ messages, continued: base !== null });
+    : await model.count({ messages, tools, continued: base !== null });
   return c.json({
     object: "response.input_tokens",
     input_tokens: (base?.tokens ?? 0) + tokens,
