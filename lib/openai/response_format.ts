@@ -88,6 +88,12 @@ export function wireTextFormat(
   wire: z.infer<typeof textFormatSchema> | undefined,
 ) {
   if (wire?.type !== "json_schema") return wire ?? { type: "text" };
-  const { description = null, strict = null, schema, ...rest } = wire;
-  return { ...rest, description, strict, schema: schema.source };
+  const { type, name, description, schema, strict = null } = wire;
+  return {
+    type,
+    name,
+    ...(description == null ? {} : { description }),
+    schema: schema.source,
+    strict,
+  };
 }
