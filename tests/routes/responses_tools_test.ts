@@ -289,28 +289,30 @@ Deno.test("responses' tools: an older response is branched from, with another ou
 });
 
 Deno.test("responses' tools: a history that the client keeps is read as the model wrote it", async () => {
-  await using served = await app(call("Rome"));
+  await using served = await app(`Hm.\n${call("Rome")}\n${call("Oslo")}`);
   const kept = { tools, store: false };
   const input: OpenAI.Responses.ResponseInput = [
     { role: "user", content: "Rome?" },
   ];
   const first = await ask(served, { ...kept, input });
   const before = given(served);
-  const [asked] = callsOf(first);
-  input.push(asked!, {
-    type: "function_call_output",
-    call_id: asked!.call_id,
-    output: [{ type: "input_text", text: "sun" }, {
-      type: "input_text",
-      text: "ny",
-    }],
-  });
+  const [rome, oslo] = callsOf(first);
+  const parts = ["sun", "ny"].map((text) => ({
+    type: "input_text" as const,
+    text,
+  }));
+  input.push(
+    ...first.output as OpenAI.Responses.ResponseInput,
+    { ...outputOf(rome!)[0]!, output: parts } as typeof input[number],
+    ...outputOf(oslo!, "rain"),
+  );
   say(served, "It is sunny.");
   await ask(served, { ...kept, input });
-  assert(
-    given(served).startsWith(`${before}${SUNNY}`),
-    given(served),
+  const results = SUNNY.replace(
+    "<|im_start|>assistant\n",
+    "<|im_start|>user\n<tool_response>\nrain\n</tool_response><|im_end|>\n",
   );
+  assert(given(served).startsWith(before + results), given(served));
 });
 
 Deno.test("responses' tools: a call that is required comes, alone where they are not to be parallel", async () => {
