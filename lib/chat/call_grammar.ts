@@ -9,12 +9,7 @@
  * @module
  */
 import { choice, literal, type Rules } from "../grammar/ebnf.ts";
-import {
-  ANY_OBJECT,
-  grammarOf,
-  jsonGrammar,
-  jsonRule,
-} from "../grammar/json_grammar.ts";
+import { ANY_OBJECT, grammarOf, jsonRule } from "../grammar/json_grammar.ts";
 import { SchemaError, type SchemaPath } from "../grammar/schema_error.ts";
 import { TOOL_CALL_END, TOOL_CALL_START } from "./tool_calls.ts";
 
@@ -64,32 +59,23 @@ export function callGrammar(
 
 /** What comes behind the start of a tool's call. */
 function callRule(tool: CallableTool, rules: Rules): string {
-  const { path } = tool;
   const name = literal(`\n{"name": ${JSON.stringify(tool.name)}, `);
-  const values = jsonRule(argumentsSchema(tool), { rules, path });
   return rules.add(
-    `${name} ${literal('"arguments": ')} ${values} ${
+    `${name} ${literal('"arguments": ')} ${argumentsRule(tool, rules)} ${
       literal(`}\n${TOOL_CALL_END}`)
     }`,
   );
 }
 
-function argumentsSchema(
-  { parameters = NO_ARGUMENTS, strict, path }: CallableTool,
-): unknown {
-  if (parameters.type !== "object") {
-    if (!strict) return ANY_OBJECT;
-    throw new SchemaError([...path, "type"], '"object": arguments are one');
-  }
-  return strict || hasGrammar(parameters) ? parameters : ANY_OBJECT;
-}
-
-function hasGrammar(schema: unknown): boolean {
+function argumentsRule(tool: CallableTool, rules: Rules): string {
+  const { parameters = NO_ARGUMENTS, strict, path } = tool;
   try {
-    jsonGrammar(schema);
-    return true;
+    if (parameters.type !== "object") {
+      throw new SchemaError([...path, "type"], '"object": arguments are one');
+    }
+    return rules.orUndone(() => jsonRule(parameters, { rules, path }));
   } catch (error) {
-    if (error instanceof SchemaError) return false;
-    throw error;
+    if (strict || !(error instanceof SchemaError)) throw error;
+    return jsonRule(ANY_OBJECT, { rules, path });
   }
 }

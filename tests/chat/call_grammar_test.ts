@@ -124,3 +124,26 @@ Deno.test("a strict tool's schema must have a grammar; another's binds where it 
   const any = { ...tool, parameters: { type: "object" }, strict: false };
   assertEquals(free, callGrammar([any], options));
 });
+
+Deno.test("what grammars of tools cost to make is bounded, though nothing be left of them", () => {
+  const patterns = Array.from({ length: 3 }, (_, i) => [
+    `p${i}`,
+    { type: "string", pattern: "[^a]".repeat(128) },
+  ]);
+  const parameters = {
+    type: "object",
+    properties: { ...Object.fromEntries(patterns), z: { not: {} } },
+  };
+  const tools = Array.from({ length: 8 }, (_, i) => ({
+    name: `f${i}`,
+    parameters,
+    strict: false,
+    path: ["tools", i],
+  }));
+  const error = assertThrows(
+    () => callGrammar(tools, { required: true, many: true }),
+    SchemaError,
+    "smaller",
+  ) as SchemaError;
+  assertEquals(error.path, ["tools"]);
+});
