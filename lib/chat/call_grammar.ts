@@ -1,6 +1,6 @@
 /**
- * Grammars of answers that call tools, in the syntax that {@linkcode ToolCallReader} reads and that
- * templates write: byte for byte what a template makes of the calls when they come back.
+ * Grammars of answers that call tools, in the syntax that {@linkcode ToolCallReader} reads, with the
+ * line ends that templates write.
  *
  * A tool's arguments follow its schema. As OpenAI documents it, that is a promise only for one that is
  * `strict`: then a schema that no grammar is made of is an error. Of another such tool the arguments are
@@ -24,12 +24,15 @@ export interface CallableTool {
   readonly path: SchemaPath;
 }
 
+/** What an answer may be that calls no tool: text, which may also come around calls, or JSON. */
+export type Otherwise = "nothing" | "text" | { readonly schema: unknown };
+
 const NO_ARGUMENTS = { type: "object", properties: {} };
 
 /**
  * The grammar of an answer that calls tools, in XGrammar's EBNF.
  *
- * @param of.required whether it is calls and nothing else; otherwise any text may come around them
+ * @param of.otherwise what may come in place of calls
  * @param of.many whether it may call more than once
  * @throws {SchemaError} if no grammar is made of a strict tool's schema, or it would be too large
  *
@@ -39,21 +42,26 @@ const NO_ARGUMENTS = { type: "object", properties: {} };
  * import { callGrammar } from "./call_grammar.ts";
  *
  * const clock = { name: "clock", strict: false, path: [] };
- * assert(callGrammar([clock], { required: true, many: false }).includes("clock"));
+ * assert(callGrammar([clock], { otherwise: "text", many: true }).includes("clock"));
  * ```
  */
 export function callGrammar(
   tools: readonly CallableTool[],
-  { required, many }: { required: boolean; many: boolean },
+  { otherwise, many }: { otherwise: Otherwise; many: boolean },
 ): string {
   const start = literal(TOOL_CALL_START);
   return grammarOf((rules) => {
     const body = rules.add(choice(tools.map((tool) => callRule(tool, rules))));
-    if (!required) {
+    if (otherwise === "text") {
       return `TagDispatch((${start}, ${body}), loop_after_dispatch=${many})`;
     }
     const call = rules.add(`${start} ${body}`);
-    return many ? `${call} (${literal("\n")} ${call})*` : call;
+    const calls = many
+      ? rules.add(`${call} (${literal("\n")} ${call})*`)
+      : call;
+    if (otherwise === "nothing") return calls;
+    const json = jsonRule(otherwise.schema, { rules, path: [] });
+    return choice([json, calls]);
   }, ["tools"]);
 }
 

@@ -15,7 +15,7 @@ import {
   toDelivery,
   toOptions,
 } from "./parameters.ts";
-import { responseFormatSchema, toAnswerFormat } from "./response_format.ts";
+import { askedFormat, responseFormatSchema } from "./response_format.ts";
 import { type CallsAsked, toCalls } from "./tool_choice.ts";
 import { toolChoiceSchema, toolsSchema, toTool } from "./tools.ts";
 
@@ -143,6 +143,6 @@ function askedCalls(wire: WireRequest): CallsAsked {
       }
       : choice ?? "auto",
     parallel: wire.parallel_tool_calls ?? true,
-    format: toAnswerFormat(wire.response_format),
+    format: askedFormat(wire.response_format),
   };
 }

@@ -1,7 +1,8 @@
 /**
- * `response_format`, or a response's `text.format`: what an answer's text must be. `json_object` is any object; unlike OpenAI's, this
- * server does not ask that the messages speak of JSON, because its grammar lets no white space go on
- * for ever, which is what their rule is against. A `json_schema` binds whether or not it is `strict`.
+ * `response_format`, or a response's `text.format`: what an answer's text must be. `json_object` is any
+ * object; unlike OpenAI's, this server does not ask that the messages speak of JSON, because its grammar
+ * lets no white space go on for ever, which is what their rule is against. A `json_schema` binds whether
+ * or not it is `strict`.
  *
  * @module
  */
@@ -12,10 +13,16 @@ import { SchemaError } from "../grammar/schema_error.ts";
 
 const NAME = "1 to 64 of the characters a-z, A-Z, 0-9, _ and -";
 
+/** A format that is asked for. */
+export interface AskedFormat extends AnswerFormat {
+  /** JSON Schema of the answer. */
+  readonly schema: unknown;
+}
+
 /** A schema, with the grammar of what validates against it. */
-const schema = z.unknown().transform((source, context) => {
+const schema = z.unknown().transform((schema, context) => {
   try {
-    return { source, grammar: jsonGrammar(source) };
+    return { schema, grammar: jsonGrammar(schema) };
   } catch (error) {
     if (!(error instanceof SchemaError)) throw error;
     context.addIssue({
@@ -54,33 +61,38 @@ export const textFormatSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("json_schema"), ...jsonSchema }),
 ], FORMAT);
 
-/** What of `response_format` the model is told; `undefined` if any text will do. */
-export function toAnswerFormat(
+/** What `response_format` asks for; `undefined` if any text will do. */
+export function askedFormat(
   wire: z.infer<typeof responseFormatSchema> | null | undefined,
-): AnswerFormat | undefined {
+): AskedFormat | undefined {
   const param = "response_format";
   return wire?.type === "json_schema"
-    ? { grammar: wire.json_schema.schema.grammar, param }
-    : jsonFormat(wire, param);
+    ? { ...wire.json_schema.schema, param }
+    : objectFormat(wire, param);
 }
 
-/** What of `text.format` the model is told; `undefined` if any text will do. */
-export function toTextFormat(
+/** What `text.format` asks for; `undefined` if any text will do. */
+export function askedTextFormat(
   wire: z.infer<typeof textFormatSchema> | undefined,
-): AnswerFormat | undefined {
+): AskedFormat | undefined {
   const param = "text.format";
   return wire?.type === "json_schema"
-    ? { grammar: wire.schema.grammar, param }
-    : jsonFormat(wire, param);
+    ? { ...wire.schema, param }
+    : objectFormat(wire, param);
 }
 
-function jsonFormat(
+function objectFormat(
   wire: { type: "text" | "json_object" } | null | undefined,
   param: string,
-): AnswerFormat | undefined {
+): AskedFormat | undefined {
   return wire?.type === "json_object"
-    ? { grammar: jsonGrammar(ANY_OBJECT), param }
+    ? { schema: ANY_OBJECT, grammar: jsonGrammar(ANY_OBJECT), param }
     : undefined;
+}
+
+/** What of a format the model is told. */
+export function toAnswerFormat({ grammar, param }: AskedFormat): AnswerFormat {
+  return { grammar, param };
 }
 
 /** A format as responses show it: as it was sent. */
@@ -93,7 +105,7 @@ export function wireTextFormat(
     type,
     name,
     ...(description == null ? {} : { description }),
-    schema: schema.source,
+    schema: schema.schema,
     strict,
   };
 }

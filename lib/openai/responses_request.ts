@@ -20,8 +20,8 @@ import { checkBody, type Refuse, refusing } from "./issues.ts";
 import { inputSchema, type KnownItem, toItems } from "./items.ts";
 import { parseQuery } from "./query.ts";
 import {
+  askedTextFormat,
   textFormatSchema,
-  toTextFormat,
   wireTextFormat,
 } from "./response_format.ts";
 import { type Calls, type CallsAsked, toCalls } from "./tool_choice.ts";
@@ -251,7 +251,7 @@ function askedCalls(wire: WirePrompt): CallsAsked {
       ? { name: choice.name, path: ["tool_choice", "name"] }
       : choice ?? "auto",
     parallel: wire.parallel_tool_calls ?? true,
-    format: toTextFormat(wire.text?.format),
+    format: askedTextFormat(wire.text?.format),
   };
 }
 

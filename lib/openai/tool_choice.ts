@@ -1,7 +1,7 @@
 /**
  * Which of its tools an answer may call, or must: `tools`, `tool_choice` and `parallel_tool_calls`
- * together. What must be called, or with arguments of a strict tool's schema, is so by the grammar of
- * the answer.
+ * together, and the format of an answer that calls none. What must be called, or with arguments of a
+ * strict tool's schema, is so by the grammar of the answer.
  *
  * @module
  */
@@ -10,6 +10,7 @@ import type { GenerationRequest, Tool } from "../chat/chat_model.ts";
 import { TOOL_CALL_END } from "../chat/tool_calls.ts";
 import { SchemaError, type SchemaPath } from "../grammar/schema_error.ts";
 import type { Refuse } from "./issues.ts";
+import { type AskedFormat, toAnswerFormat } from "./response_format.ts";
 
 /** What is asked, whatever the request's shape. */
 export interface CallsAsked {
@@ -22,7 +23,7 @@ export interface CallsAsked {
   /** Whether an answer may call more than once. */
   readonly parallel: boolean;
   /** What an answer without calls must be. */
-  readonly format: GenerationRequest["format"];
+  readonly format: AskedFormat | undefined;
 }
 
 /** A tool, and how its arguments are bound. */
@@ -40,16 +41,10 @@ export interface Calls extends Pick<GenerationRequest, "stop" | "format"> {
  * @throws {ApiError} a 400 that names the parameter at fault
  */
 export function toCalls(asked: CallsAsked, refuse: Refuse): Calls {
-  const { tools, choice, format } = asked;
+  const { tools, choice, format, parallel } = asked;
   checkChoice(asked, refuse);
   if (choice === "none" || tools.length === 0) {
-    return { tools: [], stop: [], format };
-  }
-  if (format) {
-    throw refuse(
-      ["tools"],
-      `left out beside '${format.param}': it leaves no room for calls`,
-    );
+    return { tools: [], stop: [], format: format && toAnswerFormat(format) };
   }
   const grammar = grammarOf(asked, refuse);
   return {
@@ -59,7 +54,7 @@ export function toCalls(asked: CallsAsked, refuse: Refuse): Calls {
       parameters,
     })),
     // A call that only lacks its end is one; a grammar lets no second one come.
-    stop: asked.parallel || grammar !== null ? [] : [TOOL_CALL_END],
+    stop: parallel || grammar !== null ? [] : [TOOL_CALL_END],
     format: grammar === null ? undefined : { grammar, param: "tools" },
   };
 }
@@ -78,17 +73,15 @@ function checkChoice({ tools, choice }: CallsAsked, refuse: Refuse): void {
 }
 
 /** `null` if the answer is free. */
-function grammarOf(
-  { tools, choice, parallel }: CallsAsked,
-  refuse: Refuse,
-): string | null {
-  const required = choice !== "auto";
-  if (!required && !tools.some(({ strict }) => strict)) return null;
+function grammarOf(asked: CallsAsked, refuse: Refuse): string | null {
+  const { tools, choice, format, parallel } = asked;
+  const otherwise = choice !== "auto" ? "nothing" : format ?? "text";
+  if (otherwise === "text" && !tools.some(({ strict }) => strict)) return null;
   const callable = typeof choice === "string"
     ? tools
     : tools.filter(({ name }) => name === choice.name);
   try {
-    return callGrammar(callable, { required, many: parallel });
+    return callGrammar(callable, { otherwise, many: parallel });
   } catch (error) {
     if (!(error instanceof SchemaError)) throw error;
     throw refuse(error.path, error.message);

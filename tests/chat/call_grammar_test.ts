@@ -61,7 +61,7 @@ for (const many of [false, true]) {
     let most = 0;
     for (
       const { text, calls, others } of await texts(
-        callGrammar(TOOLS, { required: true, many }),
+        callGrammar(TOOLS, { otherwise: "nothing", many }),
         30,
       )
     ) {
@@ -80,7 +80,7 @@ for (const many of [false, true]) {
 
 Deno.test("around calls that may come any text may", async () => {
   const [, clock] = TOOLS;
-  const grammar = callGrammar([clock!], { required: false, many: true });
+  const grammar = callGrammar([clock!], { otherwise: "text", many: true });
   const grammars = new Grammars(() =>
     grammarVocabulary(TOKENIZER, TOKENIZER.size)
   );
@@ -114,7 +114,7 @@ Deno.test("around calls that may come any text may", async () => {
 Deno.test("a strict tool's schema must have a grammar; another's binds where it has one", () => {
   const odd = { type: "object", properties: { a: { not: {} } } };
   const tool = { name: "f", parameters: odd, path: ["tools", 0, "p"] };
-  const options = { required: true, many: false };
+  const options = { otherwise: "nothing", many: false } as const;
   const error = assertThrows(
     () => callGrammar([{ ...tool, strict: true }], options),
     SchemaError,
@@ -141,7 +141,7 @@ Deno.test("what grammars of tools cost to make is bounded, though nothing be lef
     path: ["tools", i],
   }));
   const error = assertThrows(
-    () => callGrammar(tools, { required: true, many: true }),
+    () => callGrammar(tools, { otherwise: "nothing", many: true }),
     SchemaError,
     "smaller",
   ) as SchemaError;

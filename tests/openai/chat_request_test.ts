@@ -382,16 +382,6 @@ const bad: [body: unknown, param: string | null, code: string][] = [
   [
     {
       messages,
-      tools: [FUNCTION],
-      tool_choice: "required",
-      response_format: { type: "json_object" },
-    },
-    "tools",
-    "invalid_value",
-  ],
-  [
-    {
-      messages,
       tool_choice: "required",
       tools: [{
         type: "function",

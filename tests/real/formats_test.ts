@@ -53,7 +53,10 @@ Deno.test("the real model answers, and calls, by a schema", async () => {
       required: ["age"],
     };
     const birthday = { name: "birthday", parameters, strict: true, path: [] };
-    const grammar = callGrammar([birthday], { required: true, many: false });
+    const grammar = callGrammar([birthday], {
+      otherwise: "nothing",
+      many: false,
+    });
     const call = await answer(service, {
       ...request,
       format: { grammar, param: "tools" },

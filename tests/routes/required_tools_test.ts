@@ -134,6 +134,35 @@ Deno.test("required tools: what a strict tool may be called with binds where a c
   });
 });
 
+Deno.test("required tools: with a format an answer is of that format, or calls", async () => {
+  await using served = await app("hello");
+  const format = {
+    response_format: {
+      type: "json_schema",
+      json_schema: { name: "answer", schema: city },
+    },
+  } as const;
+  const said = async (says: string, more: Partial<Params> = {}) => {
+    served.decoder.answer = TOKENIZER.encode(says);
+    return await ask(served, { ...format, ...more });
+  };
+  const [rome, call] = ['"Rome"', weather('{"city": "Rome"}')];
+  assertEquals(await said(`${rome} it is`), {
+    calls: [],
+    content: rome,
+    reason: "stop",
+  });
+  const called = {
+    calls: [["weather", { city: "Rome" }]],
+    content: null,
+    reason: "tool_calls" as const,
+  };
+  assertEquals(await said(call), called);
+  assertEquals(await said(call, { tool_choice: "required" }), called);
+  const { content } = await said(call, { tool_choice: "none" });
+  assert(city.enum.includes(JSON.parse(content!)));
+});
+
 Deno.test("required tools: an answer that is cut within its call says so", async () => {
   await using served = await app("hello");
   const { calls, reason } = await ask(served, {
@@ -141,6 +170,32 @@ Deno.test("required tools: an answer that is cut within its call says so", async
     max_tokens: 9,
   });
   assertEquals([calls, reason], [[], "length"]);
+});
+
+Deno.test("required tools: the client's own loop calls its functions and gives back what they return", async () => {
+  await using served = await app(weather('{"city": "Oslo"}'));
+  const asked: string[] = [];
+  const runner = served.openai.chat.completions.runTools({
+    model: "default",
+    temperature: 0,
+    messages: [{ role: "user", content: "Oslo?" }],
+    tools: [{
+      type: "function",
+      function: {
+        name: "weather",
+        description: "Tells the weather",
+        parameters,
+        strict: true,
+        function: (args: string) => {
+          asked.push(args);
+          served.decoder.answer = TOKENIZER.encode("It rains.");
+          return "rain";
+        },
+      },
+    }],
+  });
+  assertEquals(await runner.finalContent(), "It rains.");
+  assertEquals(asked, ['{"city":"Oslo"}']);
 });
 
 Deno.test("required tools: a template without tools refuses them by name", async () => {

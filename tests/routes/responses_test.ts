@@ -480,7 +480,6 @@ Deno.test("responses: a refusal comes with its status, and leaves nothing", asyn
       [{ tools: [{ type: "web_search" }] }, "tools[0].type"],
       [{ tools: [{ type: "mcp", server_label: "x" }] }, "tools[0].type"],
       [{ tools: [clock] }, "tools"], // the template has none
-      [{ tools: [clock], text: { format: { type: "json_object" } } }, "tools"],
       [{ tool_choice: "required" }, "tool_choice"],
       [
         { tools: [clock], tool_choice: { type: "function", name: "bell" } },
