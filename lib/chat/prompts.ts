@@ -75,10 +75,9 @@ function refuseTools({ messages, tools = [] }: PromptSource): void {
   }
   const index = messages.findIndex(({ toolCalls }) => toolCalls);
   if (index < 0) return;
-  const param = `messages[${index}].tool_calls`;
   throw new RequestError(
-    `'${param}' must be left out: ${what}. Remove it, or use another model.`,
-    param,
+    `Calls of tools must be left out: ${what}. Remove them, or use another model.`,
+    `messages[${index}].tool_calls`,
   );
 }
 

@@ -1,11 +1,12 @@
 /** From where a turn begins in the store to what the model is asked. @module */
 import { cancellable } from "../chat/cancellable.ts";
-import type {
-  ChatMessage,
-  ChatModel,
-  GenerationEvent,
-  GenerationRequest,
-  Tool,
+import {
+  type ChatMessage,
+  type ChatModel,
+  type GenerationEvent,
+  type GenerationRequest,
+  RequestError,
+  type Tool,
 } from "../chat/chat_model.ts";
 import {
   NotHeldError,
@@ -61,6 +62,13 @@ export function continuationOf(
     tools: asked === told ? [] : tools,
     effective: { instructions: instructions ?? before, tools: asked },
   };
+}
+
+/** An error of the messages, as one of the input that they are made of; any other as it is. */
+export function ofInput(error: unknown): unknown {
+  return error instanceof RequestError && error.param?.startsWith("messages")
+    ? new RequestError(error.message, "input")
+    : error;
 }
 
 /** Answers a request; if the model does not hold the request's thread, fetches its log and asks again. */

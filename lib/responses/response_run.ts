@@ -15,7 +15,7 @@ import type { ResponseWriter } from "../openai/response.ts";
 import type { Position, ResponseBody } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
 import { GoneError } from "../store/under_way.ts";
-import { answered, threadLog } from "./continuation.ts";
+import { answered, ofInput, threadLog } from "./continuation.ts";
 import type { Notes } from "./notes.ts";
 import type { RunnableTurn } from "./unstored_turn.ts";
 
@@ -96,7 +96,8 @@ export class ResponseRun {
         throw new Error("the model's answer stopped without an end event");
       }
       return this.#abandon(writer.cancel());
-    } catch (error) {
+    } catch (thrown) {
+      const error = ofInput(thrown);
       this.#started.reject(error);
       if (error instanceof GoneError) return writer.cancel();
       const known = toApiError(error);

@@ -17,7 +17,7 @@ import {
   type PromptRequest,
   type ResponseRequest,
 } from "../openai/responses_request.ts";
-import { continuationOf } from "../responses/continuation.ts";
+import { continuationOf, ofInput } from "../responses/continuation.ts";
 import { Responder, type Responding } from "../responses/responder.ts";
 import type { ResponseBody, StreamEvent } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
@@ -184,7 +184,10 @@ async function countTokens(
   const { base } = start;
   const tokens = messages.length === 0
     ? 0
-    : await model.count({ messages, tools, continued: base !== null });
+    : await model.count({ messages, tools, continued: base !== null })
+      .catch((error) => {
+        throw ofInput(error);
+      });
   return c.json({
     object: "response.input_tokens",
     input_tokens: (base?.tokens ?? 0) + tokens,

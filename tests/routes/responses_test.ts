@@ -479,7 +479,16 @@ Deno.test("responses: a refusal comes with its status, and leaves nothing", asyn
     ...[
       [{ tools: [{ type: "web_search" }] }, "tools[0].type"],
       [{ tools: [{ type: "mcp", server_label: "x" }] }, "tools[0].type"],
-      [{ tools: [clock] }, "tools"], // the template has none
+      // The template has neither.
+      [{ tools: [clock] }, "tools"],
+      [{
+        input: [{
+          type: "function_call",
+          call_id: "1",
+          name: "clock",
+          arguments: "{}",
+        }],
+      }, "input"],
       [{ tool_choice: "required" }, "tool_choice"],
       [
         { tools: [clock], tool_choice: { type: "function", name: "bell" } },

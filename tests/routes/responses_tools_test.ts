@@ -261,6 +261,33 @@ Deno.test("responses' tools: a conversation has calls and outputs among its item
   assert(anew.includes("Functions:") && anew.includes(answered), anew);
 });
 
+Deno.test("responses' tools: a conversation can begin with calls and outputs", async () => {
+  await using served = await app("You are welcome.");
+  const { conversations } = served.openai;
+  const made = await conversations.create({
+    items: [
+      { role: "user", content: "Rome?" },
+      {
+        type: "function_call",
+        call_id: "c1",
+        name: "weather",
+        arguments: '{"city": "Rome"}',
+      },
+    ],
+  });
+  const { data: [output] } = await conversations.items.create(made.id, {
+    items: outputOf({ call_id: "c1" }),
+  });
+  assert(output!.type === "function_call_output" && output.call_id === "c1");
+  await ask(served, { conversation: made.id, input: "Thanks", tools });
+  const [before, after] = given(served).split(call("Rome"));
+  assert(before!.endsWith("Rome?<|im_end|>\n<|im_start|>assistant\n"), before);
+  assert(
+    after!.startsWith(SUNNY.replace("assistant\n", "user\nThanks")),
+    after,
+  );
+});
+
 Deno.test("responses' tools: an older response is branched from, with another output", async () => {
   await using served = await app(call("Rome"));
   const first = await ask(served, { input: "Rome?", tools });
