@@ -1,5 +1,6 @@
 /** The web application: every route and what holds for all of them. No I/O on import. @module */
-import { Hono, type MiddlewareHandler } from "hono";
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
@@ -16,15 +17,13 @@ import { observed, wrappedEach } from "./observe/observed_model.ts";
 import { recordAnswers } from "./observe/record_answers.ts";
 import { recordRequests } from "./observe/record_requests.ts";
 import type { RecordVariables } from "./observe/request_record.ts";
-import {
-  methodNotAllowed,
-  routeNotFound,
-  toApiError,
-} from "./openai/errors.ts";
+import { routeNotFound, toApiError } from "./openai/errors.ts";
+import { documentOf } from "./openapi/document.ts";
 import { chatCompletionRoutes } from "./routes/chat_completions.ts";
 import { completionRoutes } from "./routes/completions.ts";
 import { clientOf, remoteNetwork } from "./routes/client.ts";
 import { conversationRoutes } from "./routes/conversations.ts";
+import { DOCS_PATHS, docsRoutes } from "./routes/docs.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { metricRoutes } from "./routes/metrics.ts";
 import { modelRoutes } from "./routes/models.ts";
@@ -32,7 +31,6 @@ import { PAGE_PATHS, pageRoutes } from "./routes/page.ts";
 import { TOKEN_PATHS, tokenRoutes } from "./routes/tokens.ts";
 import type { AppParts, Parts } from "./routes/parts.ts";
 import { responseRoutes } from "./routes/responses.ts";
-import type { Store } from "./store/store.ts";
 
 export type { AppParts } from "./routes/parts.ts";
 
@@ -53,6 +51,16 @@ const DEFAULTS = {
   report: (error: unknown, id: string) => console.error(`[${id}]`, error),
 };
 
+/** What needs no key. */
+const OPEN_PATHS: readonly string[] = [
+  "/health",
+  ...DOCS_PATHS,
+  ...PAGE_PATHS,
+];
+
+/** What the model is asked by: it counts for limits, and other origins may send it. */
+const API_PATHS: readonly string[] = ["/v1/*", ...TOKEN_PATHS];
+
 /**
  * Every route over the given parts. Its `fetch` takes the handler info of `Deno.serve` as second
  * argument, to know clients without an API key by their addresses.
@@ -62,7 +70,7 @@ const DEFAULTS = {
  * Deno.serve(createApp({ model: () => model }).fetch);
  * ```
  */
-export function createApp(given: AppParts): Hono<Env> {
+export function createApp(given: AppParts): OpenAPIHono<Env> {
   const metrics = new Metrics();
   const parts: Parts = {
     drain: new Drain(),
@@ -74,28 +82,30 @@ export function createApp(given: AppParts): Hono<Env> {
       return parts.drain.endable(observed(model, observers));
     }),
   };
-  const app = new Hono<Env>();
+  const app = new OpenAPIHono<Env>();
   protect(app, parts);
   app.route("/v1/chat/completions", chatCompletionRoutes(parts));
   app.route("/v1/completions", completionRoutes(parts));
-  if (parts.store) addConversations(app, parts, parts.store);
+  if (parts.store) {
+    app.route("/v1/responses", responseRoutes(parts, parts.store));
+    app.route("/v1/conversations", conversationRoutes(parts, parts.store));
+  }
   app.route("/v1/models", modelRoutes(parts));
   app.route("/health", healthRoutes(parts));
   app.route("/metrics", metricRoutes(parts, metrics));
   app.route("/", tokenRoutes(parts));
   app.route("/", pageRoutes());
-  allowOnly(app, "POST", [
-    "/v1/chat/completions",
-    "/v1/completions",
-    ...TOKEN_PATHS,
-  ]);
-  allowOnly(app, "GET", [
-    "/v1/models",
-    "/v1/models/*",
-    "/health",
-    "/metrics",
-    ...PAGE_PATHS,
-  ]);
+  app.route(
+    "/",
+    docsRoutes(() =>
+      documentOf(app, {
+        keyed: parts.keys !== null,
+        open: (path) => OPEN_PATHS.includes(path),
+        limited: (path) =>
+          path.startsWith("/v1/") || TOKEN_PATHS.includes(path),
+      })
+    ),
+  );
   app.notFound((c) => {
     throw routeNotFound(c.req.method, c.req.path);
   });
@@ -112,7 +122,7 @@ export function createApp(given: AppParts): Hono<Env> {
 }
 
 /** What holds for every request, whatever its route: the first refuses before the next is asked. */
-function protect(app: Hono<Env>, parts: Parts): void {
+function protect(app: OpenAPIHono<Env>, parts: Parts): void {
   const { keys, rates } = parts;
   app.use(requestId());
   app.use(recordRequests());
@@ -120,7 +130,7 @@ function protect(app: Hono<Env>, parts: Parts): void {
   if (parts.tracing) app.use(parts.tracing.nameRequest);
   app.use(securityHeaders());
   const api = (middleware: MiddlewareHandler) => {
-    for (const path of ["/v1/*", ...TOKEN_PATHS]) app.use(path, middleware);
+    for (const path of API_PATHS) app.use(path, middleware);
   };
   api(cors({
     origin: parts.origins === "*" ? "*" : [...parts.origins],
@@ -129,38 +139,11 @@ function protect(app: Hono<Env>, parts: Parts): void {
   }));
   app.use(refuseWhileDraining(parts.drain));
   app.use(limitHeaders());
-  if (keys) app.use(requireKey(keys, ["/health", ...PAGE_PATHS]));
+  if (keys) app.use(requireKey(keys, OPEN_PATHS));
   if (rates.requests > 0 || rates.tokens > 0 || rates.streams > 0) {
     // Without keys anyone may send any token: only addresses tell clients apart.
     api(
       limitRate(rates, (c) => keys ? clientOf(c).owner : remoteNetwork(c.env)),
     );
-  }
-}
-
-function addConversations(app: Hono<Env>, parts: Parts, store: Store): void {
-  app.route("/v1/responses", responseRoutes(parts, store));
-  app.route("/v1/conversations", conversationRoutes(parts, store));
-  allowOnly(app, "POST", [
-    "/v1/responses",
-    "/v1/responses/input_tokens",
-    "/v1/responses/:id/cancel",
-    "/v1/conversations",
-  ]);
-  allowOnly(app, "GET", ["/v1/responses/:id/input_items"]);
-  allowOnly(app, "GET, DELETE", [
-    "/v1/responses/:id",
-    "/v1/conversations/:id/items/:item",
-  ]);
-  allowOnly(app, "GET, POST", ["/v1/conversations/:id/items"]);
-  allowOnly(app, "GET, POST, DELETE", ["/v1/conversations/:id"]);
-}
-
-/** Paths that exist get a 405, not a 404, for the methods they do not have. */
-function allowOnly(app: Hono<Env>, allowed: string, paths: string[]): void {
-  for (const path of paths) {
-    app.all(path, (c) => {
-      throw methodNotAllowed(c.req.method, { path: c.req.path, allowed });
-    });
   }
 }

@@ -15,9 +15,11 @@ import {
   type Delivery,
   generationParameters,
   MAX_CHOICES,
+  STREAM_OPTIONS,
   toDelivery,
   toOptions,
 } from "./parameters.ts";
+import { given, withRefusals } from "./refusals.ts";
 import { tokensSchema } from "./token_requests.ts";
 
 /** A checked request. */
@@ -37,13 +39,16 @@ const PROMPT =
 const text = z.string("a string").min(1, "a string that is not empty");
 const tokens = tokensSchema.min(1, "a list of token ids that is not empty");
 
+/** Checked with the body: of a list that is too long, no single prompt is at fault. */
+const PROMPTS = { maxItems: MAX_CHOICES };
+
 const obeyed = {
   ...generationParameters,
   prompt: z.union([
     text,
-    z.array(text).min(1, PROMPT),
+    z.array(text).min(1, PROMPT).meta(PROMPTS),
     tokens,
-    z.array(tokens).min(1, PROMPT),
+    z.array(tokens).min(1, PROMPT).meta(PROMPTS),
   ], PROMPT),
   echo: boolean,
   logprobs: integer(0, "an integer from 0 to 5", 5),
@@ -65,15 +70,9 @@ const schema = z.strictObject(
 ).superRefine((body, context) => {
   const refuse = (name: keyof typeof body, message: string) =>
     context.addIssue({ code: "custom", path: [name], message });
-  if (body.stream_options != null && body.stream !== true) {
-    refuse("stream_options", "left out unless 'stream' is true");
-  }
-  const { n, best_of: best, echo, logprobs } = body;
+  const { n, best_of: best } = body;
   if (best != null && best !== (n ?? 1)) {
     refuse("best_of", "left out or equal to 'n': this server ranks no answers");
-  }
-  if (echo && logprobs != null) {
-    refuse("echo", "left out with 'logprobs': prompts get none here");
   }
   const prompts = toPrompts(body.prompt).length;
   if (prompts > MAX_CHOICES) refuse("prompt", PROMPT);
@@ -81,6 +80,16 @@ const schema = z.strictObject(
     refuse("n", `at most ${MAX_CHOICES} answers, over all prompts`);
   }
 });
+
+/** What the body must be. */
+export const completionRequestSchema: typeof schema = withRefusals(schema, [
+  STREAM_OPTIONS,
+  {
+    name: "echo",
+    must: "left out with 'logprobs': prompts get none here",
+    where: { echo: z.literal(true), logprobs: given },
+  },
+]).meta({ id: "CompletionRequest" });
 
 /**
  * Checks a request's body.
@@ -97,7 +106,7 @@ const schema = z.strictObject(
  * ```
  */
 export function parseCompletionRequest(body: unknown): CompletionRequest {
-  const wire = checkBody(schema, body, UNSUPPORTED);
+  const wire = checkBody(completionRequestSchema, body, UNSUPPORTED);
   return {
     ...toDelivery(wire),
     echo: wire.echo ?? false,

@@ -2,32 +2,34 @@
 import { z } from "zod";
 import { metadataSchema } from "./fields.ts";
 import { issuesToError } from "./issues.ts";
-import { itemsSchema, type MessageItem, toItems } from "./items.ts";
+import { itemsSchema, type KnownItem, toItems } from "./items.ts";
 
-const ITEMS = "a list of 1 to 20 messages";
+const ITEMS = "a list of 1 to 20 items";
 
-const createSchema = z.strictObject({
-  items: itemsSchema.refine(({ length }) => length <= 20, ITEMS).nullish(),
+const MOST_ITEMS = 20;
+
+/** What a conversation may begin with. */
+export const conversationRequestSchema = z.strictObject({
+  items: itemsSchema.max(MOST_ITEMS, ITEMS).nullish(),
   metadata: metadataSchema.nullish(),
-}, "a JSON object");
+}, "a JSON object").meta({ id: "ConversationRequest" });
 
-const updateSchema = z.strictObject(
+/** What of a conversation may be changed. */
+export const conversationUpdateSchema = z.strictObject(
   { metadata: metadataSchema.nullable() },
   "a JSON object",
-);
+).meta({ id: "ConversationUpdate" });
 
-const itemsRequestSchema = z.strictObject({
-  items: itemsSchema.refine(
-    ({ length }) => length >= 1 && length <= 20,
-    ITEMS,
-  ),
-}, "a JSON object");
+/** What may be appended. */
+export const itemsRequestSchema = z.strictObject({
+  items: itemsSchema.min(1, ITEMS).max(MOST_ITEMS, ITEMS),
+}, "a JSON object").meta({ id: "ItemsRequest" });
 
-/** What a conversation begins with. */
+/** What a conversation begins with; nothing, if there is no body. */
 export function parseConversationRequest(
-  body: unknown,
-): { items: MessageItem[]; metadata: Record<string, string> } {
-  const { items, metadata } = parse(createSchema, body);
+  body: unknown = {},
+): { items: KnownItem[]; metadata: Record<string, string> } {
+  const { items, metadata } = parse(conversationRequestSchema, body);
   return { items: toItems(items ?? []), metadata: metadata ?? {} };
 }
 
@@ -35,11 +37,11 @@ export function parseConversationRequest(
 export function parseConversationUpdate(
   body: unknown,
 ): { metadata: Record<string, string> } {
-  return { metadata: parse(updateSchema, body).metadata ?? {} };
+  return { metadata: parse(conversationUpdateSchema, body).metadata ?? {} };
 }
 
 /** Items to be appended. */
-export function parseItemsRequest(body: unknown): MessageItem[] {
+export function parseItemsRequest(body: unknown): KnownItem[] {
   return toItems(parse(itemsRequestSchema, body).items);
 }
 

@@ -4,28 +4,33 @@
  *
  * @module
  */
+import { z } from "zod";
 import { RequestError, UnavailableError } from "../chat/chat_model.ts";
 import { GoneError } from "../store/under_way.ts";
 
-/** What a client reads of an error, in OpenAI's words. */
-export interface ErrorDetails {
-  /** What was asked, what is the case, what to do. */
-  message: string;
-  type:
-    | "invalid_request_error"
-    | "server_error"
-    | "overloaded"
-    | "requests"
-    | "tokens";
-  /** The parameter at fault, as `messages[0].role`. */
-  param: string | null;
-  code: string | null;
-}
+/** The JSON body of an error answer, and the data of an error frame. */
+export const errorSchema = z.object({
+  error: z.object({
+    message: z.string()
+      .describe("What was asked, what is the case, what to do."),
+    type: z.enum([
+      "invalid_request_error",
+      "server_error",
+      "overloaded",
+      "requests",
+      "tokens",
+    ]),
+    param: z.string().nullable()
+      .describe("The parameter at fault, as `messages[0].role`."),
+    code: z.string().nullable(),
+  }),
+}).meta({ id: "Error" });
 
 /** The JSON body of an error answer, and the data of an error frame. */
-export interface ErrorBody {
-  error: ErrorDetails;
-}
+export type ErrorBody = z.infer<typeof errorSchema>;
+
+/** What a client reads of an error, in OpenAI's words. */
+export type ErrorDetails = ErrorBody["error"];
 
 /** An error with an HTTP status, whose message is for the client. */
 export class ApiError extends Error {
@@ -80,7 +85,7 @@ export function modelNotFound(asked: string, loaded: string): ApiError {
 export function routeNotFound(method: string, path: string): ApiError {
   return invalidRequest(
     `There is nothing at ${method} ${path}. ` +
-      "See POST /v1/chat/completions, /v1/completions, /v1/responses, /v1/conversations, /tokenize, /detokenize and /apply-template, GET /v1/models, GET /health, GET /metrics and the page at /.",
+      "See GET /docs for what there is.",
     { status: 404, code: "unknown_url" },
   );
 }

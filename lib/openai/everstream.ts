@@ -16,7 +16,7 @@ export const everstreamSchema = z.strictObject({
   evict: z.enum(EVICTIONS, `one of ${EVICTIONS.join(", ")}`).nullish(),
   kv_bits: z.literal(KV_BITS, `one of ${KV_BITS.join(", ")}`).nullish(),
 }, 'an object, as {"policy": "sink-window", "sinks": 4, "window": 1020}')
-  .nullish();
+  .meta({ id: "CachePolicy" }).nullish();
 
 /** The policy that is asked for; `undefined`: none. */
 export function toPolicy(

@@ -1,15 +1,12 @@
 /** Lists in pages, as OpenAI's are. @module */
 import { z } from "zod";
 import type { Page, PageRequest } from "../store/page.ts";
-import { parseQuery } from "./query.ts";
+import { parseQuery, whole } from "./query.ts";
 
-const LIMIT = "a whole number from 1 to 100";
-
-const schema = z.strictObject({
+/** What may be asked of a list. */
+export const pageSchema = z.strictObject({
   after: z.string().optional(),
-  limit: z.string().regex(/^\d{1,3}$/, LIMIT).transform(Number).pipe(
-    z.number().min(1, LIMIT).max(100, LIMIT),
-  ).optional(),
+  limit: whole(1, 100).optional(),
   order: z.enum(["asc", "desc"], "asc or desc").optional(),
 });
 
@@ -19,7 +16,7 @@ const schema = z.strictObject({
  * @throws {ApiError} a 400 that names the parameter at fault
  */
 export function parsePage(query: Record<string, string>): PageRequest {
-  const { after, limit = 20, order = "desc" } = parseQuery(schema, query);
+  const { after, limit = 20, order = "desc" } = parseQuery(pageSchema, query);
   return { after, limit, order };
 }
 

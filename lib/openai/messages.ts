@@ -1,6 +1,7 @@
 /** The messages of a request: OpenAI's roles and content parts to ours. @module */
 import { z } from "zod";
 import type { ChatMessage } from "../chat/chat_model.ts";
+import { absent, withRefusals } from "./refusals.ts";
 import { toolCallsSchema, toToolCall } from "./tools.ts";
 
 const ROLES = ["system", "developer", "user", "assistant", "tool"] as const;
@@ -21,26 +22,38 @@ const empty = (what: string) =>
   z.union([z.null(), z.array(z.never()).max(0)], `left out: ${what}`)
     .optional();
 
-const message = z.strictObject({
-  role: z.enum(ROLES, `one of ${ROLES.join(", ")}`),
-  content: content.nullish(),
-  name: z.string("a string").nullish(),
-  tool_call_id: z.string("a string").nullish(),
-  tool_calls: toolCallsSchema.nullish(),
-  function_call: empty("this server calls no functions"),
-  refusal: empty("this server's answers have no refusals"),
-  audio: empty("this server has no audio"),
-  annotations: empty("this server has no annotations"),
-}, "an object with role and content").superRefine((message, context) => {
-  const refuse = (name: keyof typeof message, what: string) =>
-    context.addIssue({ code: "custom", path: [name], message: what });
-  const calls = message.tool_calls ?? [];
-  if (calls.length > 0 && message.role !== "assistant") {
-    refuse("tool_calls", "left out: only an assistant's message has calls");
-  }
-  // What an assistant that calls tools says besides may be nothing.
-  if (message.content == null && calls.length === 0) refuse("content", CONTENT);
-});
+const message = withRefusals(
+  z.strictObject({
+    role: z.enum(ROLES, `one of ${ROLES.join(", ")}`),
+    content: content.nullish(),
+    name: z.string("a string").nullish(),
+    tool_call_id: z.string("a string").nullish(),
+    tool_calls: toolCallsSchema.nullish(),
+    function_call: empty("this server calls no functions"),
+    refusal: empty("this server's answers have no refusals"),
+    audio: empty("this server has no audio"),
+    annotations: empty("this server has no annotations"),
+  }, "an object with role and content"),
+  [
+    {
+      name: "tool_calls",
+      must: "left out: only an assistant's message has calls",
+      where: {
+        tool_calls: z.array(z.unknown()).min(1),
+        role: z.enum(ROLES).exclude(["assistant"]),
+      },
+    },
+    {
+      // What an assistant that calls tools says besides may be nothing.
+      name: "content",
+      must: CONTENT,
+      where: {
+        content: absent,
+        tool_calls: z.array(z.unknown()).max(0).nullish(),
+      },
+    },
+  ],
+).meta({ id: "ChatMessage" });
 
 type WireMessage = z.infer<typeof message>;
 
@@ -58,7 +71,11 @@ export function toChatMessage(
     content: typeof content === "string"
       ? content
       : (content ?? []).map((part) => part.text).join(""),
-    ...(calls && calls.length > 0 ? { toolCalls: calls.map(toToolCall) } : {}),
+    ...(calls && calls.length > 0
+      ? {
+        toolCalls: calls.map(({ id, function: of }) => toToolCall(id, of)),
+      }
+      : {}),
     ...(callId == null ? {} : { toolCallId: callId }),
   };
 }

@@ -4,6 +4,7 @@ import type { GenerationRequest } from "../chat/chat_model.ts";
 import type { SamplingOptions } from "../sampling/options.ts";
 import { everstreamSchema, toPolicy } from "./everstream.ts";
 import { boolean, integer, number } from "./fields.ts";
+import { given, off, type Refusal } from "./refusals.ts";
 
 /** Most answers to one request. */
 export const MAX_CHOICES = 8;
@@ -18,7 +19,7 @@ const stop = z.union([
 
 const LOGIT_BIAS = "a map from token ids to numbers from -100 to 100";
 const logitBias = z.record(
-  z.string().regex(/^(0|[1-9]\d{0,8})$/),
+  z.string().regex(/^(0|[1-9][0-9]{0,8})$/),
   z.number(LOGIT_BIAS).min(-100, LOGIT_BIAS).max(100, LOGIT_BIAS),
   LOGIT_BIAS,
 );
@@ -46,6 +47,13 @@ export const generationParameters = {
   logit_bias: logitBias.nullish(),
   seed: integer(Number.MIN_SAFE_INTEGER, "an integer within ±(2^53 - 1)"),
   everstream: everstreamSchema,
+};
+
+/** A stream's options are for streams. */
+export const STREAM_OPTIONS: Refusal = {
+  name: "stream_options",
+  must: "left out unless 'stream' is true",
+  where: { stream_options: given, stream: off },
 };
 
 const schema = z.strictObject(generationParameters);

@@ -1,6 +1,16 @@
 /** Query strings, checked as bodies are. @module */
-import type { z } from "zod";
+import { z } from "zod";
 import { issuesToError } from "./issues.ts";
+
+/** A whole number within bounds, of at most 15 digits. */
+export function whole(
+  min: number,
+  max: number,
+  what = `a whole number from ${min} to ${max}`,
+) {
+  return z.string().regex(/^[0-9]{1,15}$/, what).transform(Number)
+    .pipe(z.number().int().min(min, what).max(max, what));
+}
 
 /** @throws {ApiError} a 400 that names the parameter at fault */
 export function parseQuery<Output>(

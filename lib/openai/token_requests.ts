@@ -19,6 +19,7 @@ import type { ChatModel } from "../chat/chat_model.ts";
 import { checkBody } from "./issues.ts";
 import { messagesSchema, toChatMessage } from "./messages.ts";
 import { boolean, only } from "./fields.ts";
+import { absent, given, withRefusals } from "./refusals.ts";
 import { toolsSchema, toTool } from "./tools.ts";
 
 type Source = Parameters<ChatModel["encode"]>[0];
@@ -41,30 +42,51 @@ const chat = {
   add_generation_prompt: boolean,
 };
 
-const templateSchema = z.strictObject(chat, "a JSON object");
+/** What the body of `/apply-template` must be. */
+export const templateSchema = z.strictObject(chat, "a JSON object")
+  .meta({ id: "TemplateRequest" });
 
-const tokenizeSchema = z.strictObject({
-  ...chat,
-  messages: messagesSchema.optional(),
-  content: z.string("a string").optional(),
-  add_special: boolean,
-  ...unsupported,
-}, "a JSON object").superRefine((body, context) => {
-  const refuse = (name: keyof typeof body, message: string) =>
-    context.addIssue({ code: "custom", path: [name], message });
-  if (body.messages === undefined) {
-    if (body.content === undefined) {
-      refuse("content", "a string, unless there are 'messages'");
-    }
-    for (const name of ["tools", "add_generation_prompt"] as const) {
-      if (body[name] != null) refuse(name, "left out without 'messages'");
-    }
-  } else {
-    for (const name of ["content", "add_special"] as const) {
-      if (body[name] != null) refuse(name, "left out beside 'messages'");
-    }
-  }
-});
+/** What the body of `/tokenize` must be. */
+export const tokenizeSchema = withRefusals(
+  z.strictObject({
+    ...chat,
+    messages: messagesSchema.optional(),
+    content: z.string("a string").optional(),
+    add_special: boolean,
+    ...unsupported,
+  }, "a JSON object"),
+  [
+    {
+      name: "content",
+      must: "a string, unless there are 'messages'",
+      where: { content: absent, messages: absent },
+    },
+    ...["tools", "add_generation_prompt"].map((name) => ({
+      name,
+      must: "left out without 'messages'",
+      where: { [name]: given, messages: absent },
+    })),
+    ...["content", "add_special"].map((name) => ({
+      name,
+      must: "left out beside 'messages'",
+      where: { [name]: given, messages: given },
+    })),
+  ],
+).meta({ id: "TokenizeRequest" });
+
+/** A prompt's tokens. */
+export const tokensAnswerSchema = z.object({
+  tokens: z.array(z.int().min(0)),
+  count: z.int().min(0),
+}).meta({ id: "Tokens" });
+
+/** Tokens' text. */
+export const contentAnswerSchema = z.object({ content: z.string() })
+  .meta({ id: "Content" });
+
+/** What the template makes of messages. */
+export const promptAnswerSchema = z.object({ prompt: z.string() })
+  .meta({ id: "Prompt" });
 
 const TOKENS = "a list of token ids, whole numbers from 0";
 
@@ -74,10 +96,11 @@ export const tokensSchema = z.array(
   TOKENS,
 );
 
-const detokenizeSchema = z.strictObject(
+/** What the body of `/detokenize` must be. */
+export const detokenizeSchema = z.strictObject(
   { model, tokens: tokensSchema },
   "a JSON object",
-);
+).meta({ id: "DetokenizeRequest" });
 
 /** Checks the body of `/tokenize`. @throws {ApiError} a 400 that names the parameter at fault */
 export function parseTokenize(
@@ -116,7 +139,7 @@ function toSource(
 ): Source {
   return {
     messages: messages.map(toChatMessage),
-    tools: wire.tools?.map(toTool),
+    tools: wire.tools?.map((tool) => toTool(tool.function)),
     addGenerationPrompt: wire.add_generation_prompt ?? true,
   };
 }

@@ -1,6 +1,7 @@
 /** Plans as JSON, for programs: the same from the command line and from the API. @module */
-import type { KvBits } from "../cache/cache_format.ts";
-import type { EngineName } from "../engine/engine.ts";
+import { z } from "zod";
+import { KV_BITS, type KvBits } from "../cache/cache_format.ts";
+import { ENGINE_NAMES, type EngineName } from "../engine/engine.ts";
 import { lazyLayerCount } from "../cache/lazy_share.ts";
 import type { CacheShape } from "../graph/decoder_shape.ts";
 import type { Plan, PlanRequest } from "./plan_caches.ts";
@@ -43,6 +44,40 @@ export interface WirePlan {
     reason: string;
   }[];
 }
+
+const count = z.int().min(0);
+
+const plannedSchema = {
+  precision: z.string(),
+  engines: z.array(z.enum(ENGINE_NAMES)),
+};
+
+/** A plan for the wire, for those who read it. */
+export const planSchema = z.object({
+  object: z.literal("everstream.plan"),
+  model: z.string(),
+  layers: count,
+  heads: count,
+  kv_heads: count,
+  head_dim: count,
+  tokens: count.describe("Tokens that each conversation is planned for."),
+  streams: count.describe("Conversations at the same time."),
+  sinks: count,
+  window: count,
+  lazy_layers: count,
+  memory: count.describe("Bytes that caches may take in all."),
+  caches: z.array(z.object({
+    policy: z.string(),
+    ...plannedSchema,
+    kv_bits: z.literal(KV_BITS),
+    capacity: count,
+    bytes_per_token: count,
+    bytes: count.describe("Bytes of one conversation."),
+    bytes_in_all: count,
+    fit: count.describe("Conversations that fit in the memory."),
+  })),
+  left_out: z.array(z.object({ ...plannedSchema, reason: z.string() })),
+}).meta({ id: "Plan" }) satisfies z.ZodType<WirePlan>;
 
 /** A plan for the wire. */
 export function wirePlan(plan: NamedPlan): WirePlan {

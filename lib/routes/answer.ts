@@ -1,6 +1,7 @@
 /** What becomes of an answer: one object, or a stream of them. @module */
 import type { Context } from "hono";
 import type { RequestIdVariables } from "hono/request-id";
+import { z } from "zod";
 import type { GenerationRequest } from "../chat/chat_model.ts";
 import { answerChoices, type AnswerEvent } from "../chat/choices.ts";
 import type { ChatModel } from "../chat/chat_model.ts";
@@ -19,6 +20,11 @@ import { whileConnected } from "./while_connected.ts";
 
 /** What the routes that generate know of a request. */
 export type AnswerEnv = { Variables: RequestIdVariables };
+
+/** The header that asks for {@linkcode AnswerOptions.cacheState}. */
+export const cacheStateHeader = z.string().describe(
+  "`1`: each chunk of a stream has the cache's state in `everstream`.",
+);
 
 /** What is asked of the model, and how the client wants it. */
 export interface Asked {

@@ -12,7 +12,26 @@ export async function readJson(
   limit: number,
 ): Promise<unknown> {
   requireJson(request.headers.get("content-type"));
+  return parseJson(await readBytes(request, limit));
+}
+
+/**
+ * The JSON value of a request's body, `undefined` if there is none: whether clients then send a type,
+ * or a length of 0, is theirs to choose.
+ *
+ * @throws {ApiError} as {@linkcode readJson} does
+ */
+export async function readJsonIfAny(
+  request: Request,
+  limit: number,
+): Promise<unknown> {
   const bytes = await readBytes(request, limit);
+  if (bytes.byteLength === 0) return undefined;
+  requireJson(request.headers.get("content-type"));
+  return parseJson(bytes);
+}
+
+function parseJson(bytes: Uint8Array<ArrayBuffer>): unknown {
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {

@@ -1,5 +1,5 @@
 /** `GET /`: the chat page and its files, which are part of the program. @module */
-import { Hono } from "hono";
+import { OpenAPIHono } from "@hono/zod-openapi";
 import key from "../web/api_key.js" with { type: "text" };
 import script from "../web/app.js" with { type: "text" };
 import icon from "../web/icon.svg" with { type: "text" };
@@ -7,9 +7,11 @@ import page from "../web/index.html" with { type: "text" };
 import strip from "../web/cache_strip.js" with { type: "text" };
 import style from "../web/style.css" with { type: "text" };
 import stream from "../web/chat_stream.js" with { type: "text" };
+import { addFile, addPath } from "../openapi/add_path.ts";
+import type { Operation } from "../openapi/operation.ts";
+import { sendFile, type TextFile } from "./files.ts";
 
-const FILES = {
-  "/": { type: "text/html", text: page },
+const FILES: Readonly<Record<string, TextFile>> = {
   "/app.js": { type: "text/javascript", text: script },
   "/api_key.js": { type: "text/javascript", text: key },
   "/cache_strip.js": { type: "text/javascript", text: strip },
@@ -19,17 +21,28 @@ const FILES = {
 };
 
 /** Where the page and its files are. */
-export const PAGE_PATHS: readonly string[] = Object.keys(FILES);
+export const PAGE_PATHS: readonly string[] = ["/", ...Object.keys(FILES)];
+
+const PAGE: Operation = {
+  id: "getPage",
+  tag: "Server",
+  summary: "The chat page",
+  answers: {
+    200: {
+      description: "HTML, which needs this server's other files.",
+      content: { "text/html": "A page." },
+    },
+  },
+};
 
 /** The routes of the page. */
-export function pageRoutes(): Hono {
-  const app = new Hono();
-  for (const [path, { type, text }] of Object.entries(FILES)) {
-    app.get(path, (c) =>
-      c.body(text, 200, {
-        "content-type": `${type}; charset=utf-8`,
-        "cache-control": "no-cache",
-      }));
+export function pageRoutes(): OpenAPIHono {
+  const app = new OpenAPIHono();
+  addPath(app, "/", {
+    get: [PAGE, sendFile({ type: "text/html", text: page })],
+  });
+  for (const [path, file] of Object.entries(FILES)) {
+    addFile(app, path, sendFile(file));
   }
   return app;
 }

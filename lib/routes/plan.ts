@@ -2,19 +2,14 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import { invalidRequest, routeNotFound } from "../openai/errors.ts";
-import { issuesToError } from "../openai/issues.ts";
+import { parseQuery, whole } from "../openai/query.ts";
 import { wirePlan } from "../plan/wire.ts";
 import { namedModel, type Parts } from "./parts.ts";
 
-function count(most: number, standard: number) {
-  const what = `a whole number from 1 to ${most}`;
-  return z.string().regex(/^\d{1,15}$/, what).transform(Number)
-    .pipe(z.number().min(1, what).max(most, what)).default(standard);
-}
-
-const QUERY = z.strictObject({
-  tokens: count(2 ** 30, 4096),
-  streams: count(2 ** 20, 1),
+/** What may be asked of a plan. */
+export const planQuerySchema = z.strictObject({
+  tokens: whole(1, 2 ** 30).default(4096),
+  streams: whole(1, 2 ** 20).default(1),
 });
 
 /** Answers with the plan of the model that is asked for. */
@@ -26,14 +21,9 @@ export async function answerPlan(
   const { id: model } = namedModel(parts, asked);
   const caches = parts.caches();
   if (caches === null) throw routeNotFound(c.req.method, c.req.path);
-  const query = c.req.query();
-  const result = QUERY.safeParse(query);
-  if (!result.success) {
-    const { issues } = result.error;
-    throw issuesToError(issues, { body: query, unsupported: new Set() });
-  }
+  const query = parseQuery(planQuerySchema, c.req.query());
   const { shape, ...room } = caches;
-  const request = { ...room, ...result.data };
+  const request = { ...room, ...query };
   // Loaded here, since a server that is asked for no plan needs none of the graph's code.
   const { planCaches } = await import("../plan/plan_caches.ts");
   try {

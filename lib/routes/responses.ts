@@ -1,5 +1,6 @@
 /** `/v1/responses`: answers that are kept, and can be continued. @module */
-import { type Context, Hono } from "hono";
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context } from "hono";
 import type { RequestIdVariables } from "hono/request-id";
 import { sha256OfText } from "../models/sha256.ts";
 import {
@@ -11,19 +12,29 @@ import {
 } from "../openai/errors.ts";
 import { parsePage, wireList } from "../openai/lists.ts";
 import {
+  idempotencyKeySchema,
   parseInputTokensRequest,
   parseResponseRequest,
   parseRetrieveQuery,
   type PromptRequest,
   type ResponseRequest,
 } from "../openai/responses_request.ts";
-import { continuationOf } from "../responses/continuation.ts";
+import { addPath } from "../openapi/add_path.ts";
+import { continuationOf, ofInput } from "../responses/continuation.ts";
 import { Responder, type Responding } from "../responses/responder.ts";
 import type { ResponseBody, StreamEvent } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
 import type { Once } from "../store/turns.ts";
 import { clientOf } from "./client.ts";
 import { readJson } from "./json_body.ts";
+import {
+  CANCEL,
+  COUNT,
+  CREATE,
+  DELETE,
+  INPUT_ITEMS,
+  READ,
+} from "./responses_operations.ts";
 import { namedModel, type Parts, readyModel } from "./parts.ts";
 import { responseStream, STREAM_HEADERS } from "./response_stream.ts";
 import { whileConnected } from "./while_connected.ts";
@@ -35,23 +46,28 @@ type Begun = Extract<Responding, { outcome: "begun" }>;
 const RETRIED_WITHIN = 60_000;
 
 /** The routes under `/v1/responses`. */
-export function responseRoutes(parts: Parts, store: Store): Hono<Env> {
+export function responseRoutes(parts: Parts, store: Store): OpenAPIHono<Env> {
   const responder = new Responder(
     store,
     (error) => parts.report(error, "snapshots"),
   );
   const routes = { parts, store, responder };
-  return new Hono<Env>()
-    .post("/", (c) => create(c, routes))
-    .post("/input_tokens", (c) => countTokens(c, routes))
-    .get("/:id", (c) => retrieve(c, routes))
-    .delete("/:id", async (c) => {
+  const app = new OpenAPIHono<Env>();
+  addPath(app, "/", { post: [CREATE, (c) => create(c, routes)] });
+  addPath(app, "/input_tokens", {
+    post: [COUNT, (c) => countTokens(c, routes)],
+  });
+  addPath(app, "/:id", {
+    get: [READ, (c) => retrieve(c, routes)],
+    delete: [DELETE, async (c) => {
       const id = c.req.param("id");
       const outcome = await store.responses.delete(clientOf(c).owner, id);
       if (outcome === "missing") throw responseNotFound(id);
       return c.json({ id, object: "response", deleted: true });
-    })
-    .post("/:id/cancel", async (c) => {
+    }],
+  });
+  addPath(app, "/:id/cancel", {
+    post: [CANCEL, async (c) => {
       const { owner } = clientOf(c);
       const id = c.req.param("id");
       const run = responder.running(owner, id);
@@ -60,14 +76,18 @@ export function responseRoutes(parts: Parts, store: Store): Hono<Env> {
           ? await run.cancel()
           : readResponse(store, owner, id),
       );
-    })
-    .get("/:id/input_items", (c) => {
+    }],
+  });
+  addPath(app, "/:id/input_items", {
+    get: [INPUT_ITEMS, (c) => {
       const id = c.req.param("id");
       const { owner } = clientOf(c);
       const page = store.responses.input(owner, id, parsePage(c.req.query()));
       if (!page) throw notFound("response (or item in it)", id);
       return c.json(wireList(page));
-    });
+    }],
+  });
+  return app;
 }
 
 interface Routes {
@@ -180,11 +200,14 @@ async function countTokens(
   const { owner } = clientOf(c);
   const start = store.turns.start(owner, request.continues);
   if (typeof start === "string") throw refusal(start, request);
-  const { messages } = continuationOf(request, start, { store, owner });
+  const { messages, tools } = continuationOf(request, start, { store, owner });
   const { base } = start;
   const tokens = messages.length === 0
     ? 0
-    : await model.count({ messages, continued: base !== null });
+    : await model.count({ messages, tools, continued: base !== null })
+      .catch((error) => {
+        throw ofInput(error);
+      });
   return c.json({
     object: "response.input_tokens",
     input_tokens: (base?.tokens ?? 0) + tokens,
@@ -246,7 +269,7 @@ function onceOf(c: Context<Env>, body: unknown): Once {
       knownFor: RETRIED_WITHIN,
     };
   }
-  if (key === "" || key.length > 255) {
+  if (!idempotencyKeySchema.safeParse(key).success) {
     throw invalidRequest(
       `The Idempotency-Key has ${key.length} characters: give 1 to 255.`,
       { param: "Idempotency-Key", code: "invalid_value" },

@@ -1,6 +1,7 @@
 /** The app as clients without, with a wrong and with a right key find it. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { digestOf, KeyRing } from "../../lib/access/keys.ts";
+import { DOCS_PATHS } from "../../lib/routes/docs.ts";
 import { PAGE_PATHS } from "../../lib/routes/page.ts";
 import { eventually, hello, post, served, testApp } from "../routes/harness.ts";
 
@@ -14,9 +15,9 @@ const bearer = (key: string) => ({
 });
 const LIMITS = { requests: 0, tokens: 0, streams: 0 };
 
-Deno.test("keys: without one only the health and the page are open", async () => {
+Deno.test("keys: without one only the health, the page and the documentation are open", async () => {
   const { app, model } = testApp({}, { keys });
-  for (const path of ["/health", ...PAGE_PATHS]) {
+  for (const path of ["/health", ...DOCS_PATHS, ...PAGE_PATHS]) {
     const response = await app.request(path);
     await response.body?.cancel();
     assertEquals(response.status, 200, path);
@@ -32,8 +33,8 @@ Deno.test("keys: without one only the health and the page are open", async () =>
     "/health/",
     "/health/..%2fmetrics",
     "/HEALTH",
-    "/docs",
-    "/openapi.json",
+    "/docs/x",
+    "/openapi.json/",
   ];
   for (const path of closed) {
     for (const method of ["GET", "POST", "DELETE", "HEAD"]) {

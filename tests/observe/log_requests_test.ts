@@ -140,8 +140,8 @@ Deno.test("log: routes are patterns, and every request has one line", async () =
       { method, route, status, error },
     ) => [method, route, status, error]),
     [
-      ["GET", "/v1/models/:id{.+}", 200, null],
-      ["GET", "/v1/models/:id{.+}", 404, "model_not_found"],
+      ["GET", "/v1/models/:model{.+}", 200, null],
+      ["GET", "/v1/models/:model{.+}", 404, "model_not_found"],
       ["HEAD", "/health", 200, null],
       ["DELETE", "/*", 404, "unknown_url"],
       ["DELETE", "/health", 405, "method_not_allowed"],

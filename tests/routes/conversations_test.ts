@@ -46,6 +46,20 @@ Deno.test("conversations: are made, read, changed and deleted", async () => {
   assertEquals(await statusOf(conversations.delete(made.id)), 404);
 });
 
+Deno.test("conversations: one begins without a body, too", async () => {
+  await using app = await storedApp();
+  const bare = { authorization: "Bearer none" };
+  for (const headers of [bare, { ...bare, "content-type": "text/plain" }]) {
+    const path = `${app.base}/v1/conversations`;
+    const response = await fetch(path, { method: "POST", headers });
+    assertEquals(response.status, 200);
+    assertEquals((await response.json()).metadata, {});
+  }
+  const refused = await app.send("POST", "/v1/conversations", null);
+  assertEquals(refused.status, 400);
+  await refused.body?.cancel();
+});
+
 Deno.test("conversations: items are listed in pages, read, added and deleted", async () => {
   await using app = await storedApp();
   const { conversations } = app.openai;

@@ -3,6 +3,15 @@ import OpenAI from "openai";
 import { type AppParts, createApp } from "../../lib/app.ts";
 import { type Script, ScriptedModel } from "../scripted_model.ts";
 
+/** What plans are made from: SmolLM2-135M as the server runs it by default. */
+export const CACHES = {
+  shape: { layers: 30, heads: 9, kvHeads: 3, headDim: 64 },
+  sinks: 4,
+  window: 1020,
+  lazyLayers: 10,
+  memory: 384 * 2 ** 20,
+};
+
 /** An app over a scripted model, and what it reported. */
 export interface TestApp {
   app: ReturnType<typeof createApp>;

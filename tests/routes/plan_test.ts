@@ -1,17 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import type { AppParts } from "../../lib/app.ts";
-import { testApp } from "./harness.ts";
+import { CACHES, testApp } from "./harness.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
-
-/** SmolLM2-135M as the server runs it by default. */
-const CACHES = {
-  shape: { layers: 30, heads: 9, kvHeads: 3, headDim: 64 },
-  sinks: 4,
-  window: 1020,
-  lazyLayers: 10,
-  memory: 384 * 2 ** 20,
-};
 
 async function get(path: string, parts: Partial<AppParts> = {}) {
   const { app, reported } = testApp({}, { caches: () => CACHES, ...parts });

@@ -1,4 +1,4 @@
-/** The page in a real browser, over a scripted model. */
+/** The pages in a real browser, over a scripted model. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Browser, chromium, type Page } from "playwright-core";
 import type { AppParts } from "../../lib/app.ts";
@@ -34,6 +34,20 @@ function browserMissing(): boolean {
   }
 }
 
+let browser: Promise<Browser> | null = null;
+
+/** The browser of all tests; each page has a context of its own. */
+function opened(): Promise<Browser> {
+  return browser ??= chromium.launch({
+    executablePath: CHROMIUM,
+    args: ARGS,
+  });
+}
+
+Deno.test.afterAll(async () => {
+  await (await browser)?.close();
+});
+
 interface Opened extends TestApp {
   page: Page;
 }
@@ -49,12 +63,8 @@ async function withPage(
 ): Promise<void> {
   const app = testApp(script, parts);
   await served(app, async (base) => {
-    const browser: Browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: ARGS,
-    });
+    const page = await (await opened()).newPage();
     try {
-      const page = await browser.newPage();
       const complaints: string[] = [];
       page.on("console", (message) => {
         if (message.type() !== "error" || expected.test(message.text())) return;
@@ -66,7 +76,7 @@ async function withPage(
       await use({ ...app, page });
       assertEquals(complaints, []);
     } finally {
-      await browser.close();
+      await page.close();
     }
   });
 }
@@ -273,4 +283,27 @@ pageTest(
       assertEquals(model.requests.length, 0);
     }, { parts, expected: /401/ });
   },
+);
+
+pageTest(
+  "the documentation shows every operation, and asks nobody else",
+  () =>
+    withPage({}, async ({ app, page }) => {
+      const { paths } = await (await app.request("/openapi.json")).json();
+      const hosts = new Set<string>();
+      page.on("request", (request) => hosts.add(new URL(request.url()).host));
+      const base = new URL(page.url());
+      await page.goto(`${base.origin}/docs`);
+      const operations = page.locator(".opblock");
+      await operations.first().waitFor();
+      assertEquals(
+        await operations.count(),
+        Object.values<object>(paths).flatMap(Object.keys).length,
+      );
+      await page.getByText("Answer a chat").click();
+      await page.getByRole("button", { name: "Try it out" }).click();
+      await page.getByRole("button", { name: "Execute" }).click();
+      await page.getByText("Hello, world").first().waitFor();
+      assertEquals([...hosts], [base.host]);
+    }),
 );

@@ -1,0 +1,6 @@
+/** Shows the API's document. */
+globalThis.SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#docs",
+  deepLinking: true,
+});
