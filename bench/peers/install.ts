@@ -18,12 +18,12 @@ const NODE_LLAMA_CPP = "3.22.1";
  * llama-cpp-python with gguf and numpy, in a virtual environment in `directory`/llama-cpp-python. The first time, pip
  * builds llama.cpp from source, which takes some 8 minutes on two cores and needs a C++ compiler.
  *
- * @returns The commands that run `peer_llama_cpp.py` and `reference_kl.py`.
+ * @returns The commands that run `peer_llama_cpp.py`, `turns_llama_cpp.py` and `reference_kl.py`.
  * @throws {Error} If a step of the installation fails.
  */
 export async function installLlamaCppPython(
   directory: string,
-): Promise<{ time: Command; referenceKl: Command }> {
+): Promise<{ time: Command; turns: Command; referenceKl: Command }> {
   const home = resolve(directory, "llama-cpp-python");
   const python = join(home, "bin", "python");
   await once(home, async () => {
@@ -40,6 +40,7 @@ export async function installLlamaCppPython(
   });
   return {
     time: [python, here("peer_llama_cpp.py")],
+    turns: [python, here("turns_llama_cpp.py")],
     referenceKl: [python, here("reference_kl.py")],
   };
 }
@@ -49,12 +50,12 @@ export async function installLlamaCppPython(
  *
  * Only this platform's CPU package is installed: all of its optional ones together are 680 MB.
  *
- * @returns The command that runs `peer_node_llama_cpp.mjs`.
+ * @returns The commands that run `peer_node_llama_cpp.mjs` and `turns_node_llama_cpp.mjs`.
  * @throws {Error} If the installation fails, as it does where there is no `linux-*` package for the machine.
  */
 export async function installNodeLlamaCpp(
   directory: string,
-): Promise<{ time: Command }> {
+): Promise<{ time: Command; turns: Command }> {
   const home = resolve(directory, "node-llama-cpp");
   const arch = Deno.build.arch === "aarch64" ? "arm64" : "x64";
   const packages = [`node-llama-cpp@${NODE_LLAMA_CPP}`];
@@ -63,7 +64,10 @@ export async function installNodeLlamaCpp(
     const options = ["--prefix", home, "--ignore-scripts", "--omit=optional"];
     await run("npm", ["install", ...options, ...packages]);
   });
-  return { time: ["node", here("peer_node_llama_cpp.mjs"), home] };
+  return {
+    time: ["node", here("peer_node_llama_cpp.mjs"), home],
+    turns: ["node", here("turns_node_llama_cpp.mjs"), home],
+  };
 }
 
 /**

@@ -56,7 +56,8 @@ export function checkSoak({ samples, last, tally }: SoakResult): Check[] {
   ];
 }
 
-function checkSlots(samples: readonly SoakSample[]): Check {
+/** Whether the slots take as many bytes all the time. */
+export function checkSlots(samples: readonly SoakSample[]): Check {
   const bytes = [...new Set(samples.map(slotBytes))];
   return {
     what: "the slots' cache bytes are constant",
@@ -65,7 +66,8 @@ function checkSlots(samples: readonly SoakSample[]): Check {
   };
 }
 
-function checkMemory(samples: readonly SoakSample[]): Check {
+/** Whether the process does not grow, once it is warm. */
+export function checkMemory(samples: readonly SoakSample[]): Check {
   const what = `RSS is flat (last fifth ≤ ${MOST_GROWTH} × second fifth)`;
   const fifth = samples.length / 5;
   if (fifth < 1) {

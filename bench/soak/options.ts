@@ -6,6 +6,8 @@ import { positive, share, whole } from "../../lib/program/arguments.ts";
 export interface SoakOptions {
   readonly help: boolean;
   readonly minutes: number;
+  /** Turns of one conversation, instead of clients who come and go. */
+  readonly turns?: number;
   readonly clients: number;
   /** Share of requests whose client leaves before the answer has ended. */
   readonly hangup: number;
@@ -25,6 +27,12 @@ Starts the server, has clients chat with it and leave in the middle, and watches
 queue and its slots. Exits with 1 if something is not as it should be. Variables of the environment
 (EVERSTREAM_…) reach the server. Linux only.
 
+With --turns one conversation goes on through /v1/responses, in a window of 124 tokens unless
+EVERSTREAM_WINDOW says another, stored in a directory that is removed at the end: nothing of a turn
+may grow with how many there were.
+
+  --turns N       turns of one conversation; --minutes, --clients, --hangup, --every and --seed are
+                  of no use then
   --minutes N     how long clients begin new turns (default: 10)
   --clients N     clients that chat at once (default: 64)
   --hangup SHARE  share of requests whose client leaves before its answer has ended (default: 0.33)
@@ -46,6 +54,7 @@ export function parseSoakOptions(args: readonly string[]): SoakOptions {
     args: [...args],
     options: {
       help: { type: "boolean", default: false },
+      turns: { type: "string" },
       minutes: { type: "string", default: "10" },
       clients: { type: "string", default: "64" },
       hangup: { type: "string", default: "0.33" },
@@ -55,7 +64,7 @@ export function parseSoakOptions(args: readonly string[]): SoakOptions {
       json: { type: "string" },
     },
   });
-  const { help, memory, json } = values;
+  const { help, turns, memory, json } = values;
   return {
     help,
     minutes: positive("--minutes", values.minutes),
@@ -63,6 +72,7 @@ export function parseSoakOptions(args: readonly string[]): SoakOptions {
     hangup: share("--hangup", values.hangup),
     every: positive("--every", values.every),
     seed: whole("--seed", values.seed, 0),
+    ...(turns === undefined ? {} : { turns: whole("--turns", turns, 10) }),
     ...(memory === undefined ? {} : { memory }),
     ...(json === undefined ? {} : { json }),
   };

@@ -2,6 +2,7 @@
 import { spreadOf } from "../statistics.ts";
 import { section } from "../../lib/program/table.ts";
 import type { Check, SoakResult } from "./checks.ts";
+import type { ConversationResult } from "./conversation.ts";
 import { slotBytes } from "./metrics_text.ts";
 import type { SoakSample } from "./watch.ts";
 
@@ -16,15 +17,49 @@ export function renderSoak(
   return [
     renderSamples(result),
     renderTally(result),
-    checks.map(({ what, ok, found }) =>
-      `${ok ? "ok    " : "FAILED"}  ${what}: ${found}`
-    ).join("\n"),
+    renderChecks(checks),
   ].join("\n\n");
 }
 
-function renderSamples({ samples, last }: SoakResult): string {
+/** The same of a conversation of many turns. */
+export function renderConversation(
+  { samples, turns }: ConversationResult,
+  checks: readonly Check[],
+): string {
+  const table = section("The server", {
+    columns: ["turns", "seconds", "RSS MiB", "database MiB", "slots MiB"],
+    rows: sparse(samples).map((sample) => [
+      String(sample.turns),
+      sample.seconds.toFixed(0),
+      mebibytes(sample.rss),
+      mebibytes(sample.databaseBytes),
+      mebibytes(slotBytes(sample)),
+    ]),
+  });
+  const seconds = samples.at(-1)?.seconds ?? 0;
+  return [
+    table,
+    `${turns.length} turns in ${seconds.toFixed(0)} s, ${
+      (seconds * 1000 / turns.length).toFixed(0)
+    } ms each`,
+    renderChecks(checks),
+  ].join("\n\n");
+}
+
+function renderChecks(checks: readonly Check[]): string {
+  return checks.map(({ what, ok, found }) =>
+    `${ok ? "ok    " : "FAILED"}  ${what}: ${found}`
+  ).join("\n");
+}
+
+/** Few enough of them for a table. */
+function sparse<T>(samples: readonly T[]): T[] {
   const step = Math.ceil(samples.length / MOST_ROWS);
-  const rows = samples.filter((_, i) => i % step === 0);
+  return samples.filter((_, i) => i % step === 0);
+}
+
+function renderSamples({ samples, last }: SoakResult): string {
+  const rows = sparse(samples);
   if (last) rows.push(last);
   return section("The server", {
     columns: [

@@ -46,6 +46,7 @@ class Observation implements AnswerObserver {
       case "start":
         this.#metrics.promptTokens.add(event.promptTokens);
         this.#metrics.cachedTokens.add(event.cachedTokens);
+        if (event.resumed) this.#metrics.resumed[event.resumed].add();
         return this.#metrics.queueTime.observe(this.#now() - this.#began);
       case "text":
         return this.#generated(event.tokens);

@@ -5,6 +5,7 @@
  * @module
  */
 import type { UnavailableCode } from "../chat/chat_model.ts";
+import type { Resumed } from "../chat/thread.ts";
 import { Counter } from "./counter.ts";
 import type { Family } from "./exposition.ts";
 import { Histogram } from "./histogram.ts";
@@ -28,6 +29,7 @@ export interface AnswerMetrics {
   queueTime: Histogram;
   successes: Record<"stop" | "length", Counter>;
   failures: Record<Failure, Counter>;
+  resumed: Record<Resumed, Counter>;
 }
 
 // deno-fmt-ignore
@@ -88,6 +90,11 @@ export class Metrics {
     "request_failure_total",
     "Requests whose answer did not come to its end: cancelled by the client, failed, or refused and why.",
   );
+  readonly #resumed = counter(
+    "turns_resumed_total",
+    "Turns that went on with a conversation, by where its cache was: in its slot, moved out of it " +
+      "(memory), in a snapshot, or nowhere, so that its log was computed again (replay).",
+  );
 
   /** The series of a model, all of them from zero on. */
   of(model: string): AnswerMetrics {
@@ -96,6 +103,7 @@ export class Metrics {
       this.#successes.at({ ...labels, finished_reason });
     const failure = (reason: Failure) =>
       this.#failures.at({ ...labels, reason });
+    const resumed = (from: Resumed) => this.#resumed.at({ ...labels, from });
     return {
       promptTokens: this.#promptTokens.at(labels),
       cachedTokens: this.#cachedTokens.at(labels),
@@ -114,6 +122,12 @@ export class Metrics {
         answer_timeout: failure("answer_timeout"),
         model_restarted: failure("model_restarted"),
       },
+      resumed: {
+        slot: resumed("slot"),
+        memory: resumed("memory"),
+        snapshot: resumed("snapshot"),
+        replay: resumed("replay"),
+      },
     };
   }
 
@@ -129,6 +143,7 @@ export class Metrics {
       this.#queueTime,
       this.#successes,
       this.#failures,
+      this.#resumed,
     ].map((metric) => metric.family);
   }
 }

@@ -26,6 +26,6 @@ export function readNotes(
   owner: string,
   { turn }: Position,
 ): Notes | null {
-  const log = turns.log(owner, turn, turn - 1);
-  return log && notesOf(log.turns.at(-1)!);
+  const logged = turns.read(owner, turn);
+  return logged && notesOf(logged);
 }

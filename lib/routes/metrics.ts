@@ -4,6 +4,7 @@ import type { RequestIdVariables } from "hono/request-id";
 import { exposition, EXPOSITION_TYPE } from "../metrics/exposition.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { type NamedState, stateFamilies } from "../metrics/model_state.ts";
+import { snapshotFamilies } from "../metrics/snapshot_state.ts";
 import { addPath } from "../openapi/add_path.ts";
 import type { Operation } from "../openapi/operation.ts";
 import type { Parts } from "./parts.ts";
@@ -26,7 +27,7 @@ const METRICS: Operation = {
 
 /** The route of `/metrics`. */
 export function metricRoutes(
-  { model, report }: Parts,
+  { model, store, report }: Parts,
   metrics: Metrics,
 ): OpenAPIHono<Env> {
   /** What answers were like is worth telling even if the model cannot tell its state. */
@@ -44,7 +45,9 @@ export function metricRoutes(
   return addPath(new OpenAPIHono<Env>(), "/", {
     get: [METRICS, async (c) => {
       const state = stateFamilies(await namedState(c.get("requestId")));
-      return c.body(exposition([...state, ...metrics.families]), 200, {
+      const snapshots = snapshotFamilies(store?.snapshots ?? null);
+      const families = [...state, ...snapshots, ...metrics.families];
+      return c.body(exposition(families), 200, {
         "content-type": EXPOSITION_TYPE,
         "cache-control": "no-store",
       });

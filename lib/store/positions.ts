@@ -23,7 +23,7 @@ export function positionOf(
 /** The end of a thread; `null` if it has no turn. */
 export function headOf(db: Database, thread: number): Position | null {
   return db.get<Position>(
-    `SELECT ${POSITION} FROM turns WHERE thread = ? ORDER BY id DESC LIMIT 1`,
+    `SELECT ${POSITION} FROM turns WHERE thread = ? ORDER BY number DESC LIMIT 1`,
     thread,
   );
 }

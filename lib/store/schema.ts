@@ -10,7 +10,8 @@
  */
 
 /** SQL by schema version: entry n leads from version n to n + 1. */
-export const MIGRATIONS: readonly string[] = [`
+export const MIGRATIONS: readonly string[] = [
+  `
   CREATE TABLE threads (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     owner TEXT NOT NULL,
@@ -79,4 +80,9 @@ export const MIGRATIONS: readonly string[] = [`
     used INTEGER NOT NULL        -- the larger, the later
   ) STRICT;
   CREATE INDEX snapshots_by_thread ON snapshots (thread, turn);
-`];
+`,
+  `
+  -- What the next turn takes into the log, however long the conversation is.
+  CREATE INDEX items_pending ON items (thread, position) WHERE turn IS NULL;
+`,
+];

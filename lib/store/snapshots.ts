@@ -19,6 +19,17 @@ export interface SnapshotKey {
   readonly precision: string;
 }
 
+/** What became of snapshots since the store was opened. */
+export interface SnapshotCounts {
+  readonly written: number;
+  /** Forgotten where there was no room. */
+  readonly pruned: number;
+  /** Could not be written. */
+  readonly failed: number;
+  /** Were not what was written when they were read. */
+  readonly damaged: number;
+}
+
 /** A cache outside of memory. */
 export interface Snapshot {
   /** The end of the turn that it was copied at. */
@@ -32,6 +43,7 @@ export class Snapshots {
   readonly capacity: number;
   readonly #db: Database;
   readonly #blobs: Blobs;
+  readonly #counts = { written: 0, pruned: 0, failed: 0, damaged: 0 };
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(db: Database, blobs: Blobs, capacity: number) {
@@ -47,6 +59,11 @@ export class Snapshots {
     )!.bytes;
   }
 
+  /** What became of them since the store was opened. */
+  get counts(): SnapshotCounts {
+    return { ...this.#counts };
+  }
+
   /**
    * Keeps the cache as it was at the end of a turn, and forgets others where there is no room: first
    * those that are not the latest of their thread, each time the one that was used longest ago.
@@ -56,26 +73,19 @@ export class Snapshots {
   save(
     owner: string,
     turn: number,
-    { key, bytes }: { key: SnapshotKey; bytes: Uint8Array<ArrayBuffer> },
+    snapshot: { key: SnapshotKey; bytes: Uint8Array<ArrayBuffer> },
   ): Promise<boolean> {
     return this.#next(async () => {
       const position = positionOf(this.#db, owner, turn);
-      if (!position || bytes.length > this.capacity) return false;
-      await this.#forget(turn);
-      await this.#makeRoom(bytes.length, position);
-      const sha256 = await digest(bytes);
-      await this.#blobs.write(`${turn}`, bytes);
-      const { changes } = this.#db.run(
-        `INSERT INTO snapshots
-         SELECT id, thread, ?, ?, ?, (SELECT coalesce(max(used), 0) + 1 FROM snapshots)
-         FROM turns WHERE id = ?`,
-        keyText(key),
-        bytes.length,
-        sha256,
-        turn,
-      );
-      // Deleted meanwhile: the deletion's own sweep comes next, and removes the bytes.
-      return changes > 0;
+      if (!position || snapshot.bytes.length > this.capacity) return false;
+      try {
+        const kept = await this.#write(position, snapshot);
+        if (kept) this.#counts.written++;
+        return kept;
+      } catch (error) {
+        this.#counts.failed++;
+        throw error;
+      }
     });
   }
 
@@ -101,6 +111,7 @@ export class Snapshots {
           );
           return { position, bytes };
         }
+        this.#counts.damaged++;
         await this.#forget(position.turn);
       }
     });
@@ -136,6 +147,28 @@ export class Snapshots {
     return done;
   }
 
+  async #write(
+    position: Position,
+    { key, bytes }: { key: SnapshotKey; bytes: Uint8Array<ArrayBuffer> },
+  ): Promise<boolean> {
+    const { turn } = position;
+    await this.#forget(turn);
+    await this.#makeRoom(bytes.length, position);
+    const sha256 = await digest(bytes);
+    await this.#blobs.write(`${turn}`, bytes);
+    const { changes } = this.#db.run(
+      `INSERT INTO snapshots
+       SELECT id, thread, ?, ?, ?, (SELECT coalesce(max(used), 0) + 1 FROM snapshots)
+       FROM turns WHERE id = ?`,
+      keyText(key),
+      bytes.length,
+      sha256,
+      turn,
+    );
+    // Deleted meanwhile: the deletion's own sweep comes next, and removes the bytes.
+    return changes > 0;
+  }
+
   #latest(
     owner: string,
     turn: number,
@@ -162,6 +195,7 @@ export class Snapshots {
         thread,
         turn,
       )!;
+      this.#counts.pruned++;
       await this.#forget(victim);
     }
   }

@@ -125,7 +125,8 @@ export class Turn implements TurnUnderWay {
           turn: null,
         });
         db.run(
-          "DELETE FROM requests WHERE owner = ? AND response = ?",
+          `DELETE FROM requests INDEXED BY requests_by_response
+           WHERE owner = ? AND response = ?`,
           this.owner,
           this.response,
         );

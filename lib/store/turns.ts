@@ -8,7 +8,7 @@ import { sha256OfText } from "../models/sha256.ts";
 import { pendingItems } from "./items.ts";
 import type { Parts } from "./parts.ts";
 import { headOf, positionOf, threadOf } from "./positions.ts";
-import type { Item, Log, ResponseBody, Setup } from "./records.ts";
+import type { Item, Log, LoggedTurn, ResponseBody, Setup } from "./records.ts";
 import { type Start, Turn } from "./turn.ts";
 
 /** What a turn is asked for with. */
@@ -113,30 +113,30 @@ export class Turns {
     return { outcome: "begun", turn };
   }
 
-  /**
-   * The token log of a thread up to the end of `turn`; `null` if there is no such turn.
-   *
-   * @param after leaves out the turns up to this one, which a snapshot holds
-   */
-  log(owner: string, turn: number, after = 0): Log | null {
+  /** One turn's part of the token log; `null` if there is no such turn. */
+  read(owner: string, turn: number): LoggedTurn | null {
+    const row = this.#parts.db.get<TurnRow>(
+      `SELECT tokens, boundaries FROM turns JOIN threads ON threads.id = thread
+       WHERE owner = ? AND turns.id = ?`,
+      owner,
+      turn,
+    );
+    return row && loggedTurn(row);
+  }
+
+  /** The token log of a thread up to the end of `turn`; `null` if there is no such turn. */
+  log(owner: string, turn: number): Log | null {
     const { db } = this.#parts;
     const position = positionOf(db, owner, turn);
     if (!position) return null;
-    const { thread } = position;
-    const turns = db.all<{ tokens: Uint8Array; boundaries: string }>(
+    const { thread, number } = position;
+    const turns = db.all<TurnRow>(
       `SELECT tokens, boundaries FROM turns
-       WHERE thread = ? AND id > ? AND id <= ? ORDER BY id`,
+       WHERE thread = ? AND number <= ? ORDER BY number`,
       thread,
-      after,
-      turn,
+      number,
     );
-    return {
-      setup: this.#setup(thread)!,
-      turns: turns.map(({ tokens, boundaries }) => ({
-        tokens: new Uint32Array(tokens.slice().buffer),
-        boundaries: JSON.parse(boundaries),
-      })),
-    };
+    return { setup: this.#setup(thread)!, turns: turns.map(loggedTurn) };
   }
 
   /** Ends, as failed, the responses that were in progress when the process before this one ended. */
@@ -251,6 +251,18 @@ export class Turns {
       before,
     );
   }
+}
+
+interface TurnRow {
+  tokens: Uint8Array;
+  boundaries: string;
+}
+
+function loggedTurn({ tokens, boundaries }: TurnRow): LoggedTurn {
+  return {
+    tokens: new Uint32Array(tokens.slice().buffer),
+    boundaries: JSON.parse(boundaries),
+  };
 }
 
 const NOTHING: Start = {

@@ -110,6 +110,7 @@ Deno.test("measured: everything is there from zero on, under the model's name", 
     "everstream:request_queue_time_seconds",
     "everstream:request_success_total",
     "everstream:request_failure_total",
+    "everstream:turns_resumed_total",
   ]);
   for (const { samples } of parsed.values()) {
     assert(samples.length > 0);

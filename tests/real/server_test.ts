@@ -5,8 +5,12 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { generateText, jsonSchema, Output, streamText } from "ai";
 import OpenAI from "openai";
 import { freePort, isHealthy } from "../../bench/server.ts";
+import { pythonEnvironment } from "../python/environment.ts";
+import { runPythonChecks } from "../python/openai_client.ts";
 import { realModelPath } from "../real_model.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -69,7 +73,7 @@ async function failedStart(
   return { code: (await process.status).code, printed: printed.join("\n") };
 }
 
-Deno.test("the openai client streams an answer, and the next turn costs its new tokens", async () => {
+Deno.test("the openai clients and the AI SDK stream an answer, and the next turn costs its new tokens", async () => {
   const printed = await withServer(
     { EVERSTREAM_MEMORY: "95MB" },
     async (url) => {
@@ -100,6 +104,8 @@ Deno.test("the openai client streams an answer, and the next turn costs its new 
       assertStringIncludes(answer.choices[0]!.message.content!, "French");
       assert(answer.usage!.prompt_tokens_details!.cached_tokens! >= 30);
 
+      await answersAiSdk(url);
+      await answersPython(url);
       await refuses(client);
       await survivesAbort(client);
       const again = await client.chat.completions.create(CAPITAL);
@@ -111,6 +117,51 @@ Deno.test("the openai client streams an answer, and the next turn costs its new 
   );
   assertMatch(printed, /Model smollm2-135m-instruct on native/);
 });
+
+/** The AI SDK asks the same, and for JSON by a schema. */
+async function answersAiSdk(url: string): Promise<void> {
+  const provider = createOpenAICompatible({
+    name: "everstream",
+    baseURL: `${url}/v1`,
+    supportsStructuredOutputs: true,
+  });
+  const model = provider("default");
+  const [instructions, prompt] = CAPITAL.messages.map(({ content }) => content);
+  const stream = streamText({
+    model,
+    instructions: instructions!,
+    prompt: prompt!,
+    temperature: 0,
+    stopSequences: ["Paris"],
+  });
+  const parts = await Array.fromAsync(stream.textStream);
+  assertEquals(parts.join(""), "The capital of France is ");
+  assert(parts.length > 4, "the answer should come in parts");
+
+  const schema = jsonSchema<{ capital: string }>({
+    type: "object",
+    properties: { capital: { type: "string", enum: ["Rome", "Paris"] } },
+    required: ["capital"],
+    additionalProperties: false,
+  });
+  const { output } = await generateText({
+    model,
+    prompt: prompt!,
+    temperature: 0,
+    output: Output.object({ schema }),
+  });
+  assertEquals(output, { capital: "Paris" });
+}
+
+/** PyPI's openai, of whose checks those go here that need no scripted answer. */
+async function answersPython(url: string): Promise<void> {
+  const python = await pythonEnvironment();
+  if (python === null) return;
+  const names = ["check_models", "check_bad_request", "real_conversation"];
+  for (const { error } of await runPythonChecks(python, { url, names })) {
+    assert(error === null, error ?? "");
+  }
+}
 
 async function refuses(client: OpenAI): Promise<void> {
   const bad: [object, number][] = [

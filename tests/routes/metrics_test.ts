@@ -6,6 +6,7 @@ import {
   valueOf,
 } from "../metrics/parse_exposition.ts";
 import { eventually, hello, type TestApp, testApp } from "./harness.ts";
+import { storedApp } from "./stored_app.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -168,4 +169,39 @@ Deno.test("metrics: totals go on over a model that was loaded again", async () =
   assertEquals(second.model.finished, 1);
   const parsed = await scrape(app);
   assertEquals(values(parsed, "request_success_total")["stop"], 2);
+});
+
+Deno.test("metrics: snapshots, and where conversations were found that went on", async () => {
+  await using stored = await storedApp({ snapshotBytes: 1e4 });
+  const { openai, store } = stored;
+  const { id: conversation } = await openai.conversations.create({});
+  const ask = (conversation: string) =>
+    openai.responses.create({ model: "default", input: "Hi", conversation });
+  const written = async (count: number) =>
+    await eventually(() => store.snapshots.counts.written === count);
+  const scraped = async () =>
+    parseExposition(await (await stored.send("GET", "/metrics")).text());
+  await ask(conversation);
+  await written(1);
+  await ask(conversation);
+  await written(2);
+  stored.restart();
+  await ask(conversation);
+  await written(3);
+  const parsed = await scraped();
+  const value = (name: string) => valueOf(parsed, `everstream:${name}`);
+  assertEquals(value("snapshot_bytes"), store.snapshots.bytes);
+  assert(store.snapshots.bytes > 0);
+  assertEquals(value("snapshots_written_total"), 3);
+  for (const none of ["failed", "pruned", "damaged"]) {
+    assertEquals(value(`snapshots_${none}_total`), 0);
+  }
+  assertEquals(
+    parsed.get("everstream:turns_resumed_total")!.samples
+      .map(({ labels, value }) => [labels["from"], value]),
+    [["slot", 1], ["memory", 0], ["snapshot", 1], ["replay", 0]],
+  );
+
+  const without = await scrape(testApp());
+  assertEquals(without.get("everstream:snapshot_bytes")!.samples, []);
 });

@@ -10,6 +10,12 @@ import {
   TOKENIZER,
 } from "../chat/scripted_decoder.ts";
 
+/** Answers requests. */
+export type Handler = (
+  request: Request,
+  info: Deno.ServeHandlerInfo<Deno.NetAddr>,
+) => Response | Promise<Response>;
+
 /** A served app and what is behind it. */
 export interface StoredApp extends AsyncDisposable {
   readonly base: string;
@@ -36,11 +42,16 @@ export async function storedApp(
     snapshotBytes?: number;
     pingInterval?: number;
     apiKey?: string;
+    /** Where the store is; by default in memory. */
+    data?: string;
+    /** More of what the app is made of. */
     parts?: Partial<AppParts>;
+    /** What requests go through on their way to the app. */
+    wrap?: (handler: Handler) => Handler;
   } = {},
 ): Promise<StoredApp> {
-  const { slots = 4, snapshotBytes = 0, apiKey = "none" } = options;
-  const store = await openStore(null, { snapshotBytes });
+  const { slots = 4, snapshotBytes = 0, apiKey = "none", data } = options;
+  const store = await openStore(data ?? null, { snapshotBytes });
   const reported: unknown[] = [];
   let decoder: ScriptedDecoder;
   let model: ChatModel;
@@ -59,9 +70,10 @@ export async function storedApp(
     report: (error) => reported.push(error),
     ...options.parts,
   });
+  const { wrap = (handler) => handler } = options;
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
-    app.fetch,
+    wrap(app.fetch),
   );
   const base = `http://127.0.0.1:${server.addr.port}`;
   return {

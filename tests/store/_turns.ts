@@ -15,7 +15,7 @@ export const SETUP = { model: "5a3c", policy: { name: "sink-window" } };
 /** The conversation that every test of the contract has. */
 export const CONV = { continues: { conversation: "conv" } };
 /** All of a list. */
-export const ALL = { limit: 1000, order: "asc" } as const;
+export const ALL = { limit: 1_000_000, order: "asc" } as const;
 /** The `eventLength` of the contract's stores. */
 export const EVENT_LENGTH = 400;
 export const KEY = { model: "5a3c", policy: "sink-window", precision: "f16" };

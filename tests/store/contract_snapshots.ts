@@ -48,6 +48,8 @@ export function snapshotTests(test: StoreTest): void {
     assert((await Promise.all(saves)).every((saved) => saved));
     await Promise.all(loads);
     assertEquals(store.snapshots.bytes, 900);
+    const counts = { written: 8, pruned: 5, failed: 0, damaged: 0 };
+    assertEquals(store.snapshots.counts, counts);
     const last = turns.slice(-3);
     assertEquals(
       await snapshotsOf(store, turns),

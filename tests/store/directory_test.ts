@@ -141,6 +141,15 @@ Deno.test("store in a directory takes a damaged snapshot for absent, and deletes
     assertEquals(store.snapshots.bytes, 100);
     await assertRejects(() => Deno.stat(file(two.turn)), Deno.errors.NotFound);
   }
+  const damaged = Object.keys(damages).length;
+  const counts = { written: 2 * damaged, pruned: 0, failed: 0, damaged };
+  assertEquals(store.snapshots.counts, counts);
+  await Deno.remove(join(place.directory, "snapshots"), { recursive: true });
+  await assertRejects(
+    () => store.snapshots.save(OWNER, two.turn, cache(100)),
+    Deno.errors.NotFound,
+  );
+  assertEquals(store.snapshots.counts, { ...counts, failed: 1 });
   await store.close();
 });
 

@@ -99,6 +99,10 @@ const CALLS: Record<
     },
     not: "missing",
   })),
+  "turns.read": [{
+    call: (store, owner) => store.turns.read(owner, 1),
+    not: null,
+  }],
   "turns.log": [{
     call: (store, owner) => store.turns.log(owner, 1),
     not: null,
@@ -122,6 +126,7 @@ CALLS["turns.begin"]!.push({
 /** Methods that are about no one's records: the server's own. */
 const OWNERLESS = [
   "snapshots.bytes",
+  "snapshots.counts",
   "snapshots.idle",
   "snapshots.sweep",
   "turns.failInterrupted",
