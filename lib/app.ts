@@ -101,7 +101,8 @@ export function createApp(given: AppParts): OpenAPIHono<Env> {
       documentOf(app, {
         keyed: parts.keys !== null,
         open: (path) => OPEN_PATHS.includes(path),
-        limited: (path) => API_PATHS.includes(path) || path.startsWith("/v1/"),
+        limited: (path) =>
+          path.startsWith("/v1/") || TOKEN_PATHS.includes(path),
       })
     ),
   );

@@ -23,6 +23,15 @@ export const boolean = z.boolean("true or false").nullish();
 /** A string or none. */
 export const string = z.string("a string").nullish();
 
+/** Text of so many characters, which are code points, as JSON Schema's are. */
+export function text(minLength: number, maxLength: number, what: string) {
+  return z.string(what).refine((text) => {
+    // Not spread if it is too long anyway.
+    const length = text.length > 2 * maxLength ? Infinity : [...text].length;
+    return length >= minLength && length <= maxLength;
+  }, what).meta({ minLength, maxLength });
+}
+
 /** Left out, or one of the few values that ask for nothing. */
 export function only(allowed: unknown[], what: string) {
   return z.custom<unknown>(
@@ -38,8 +47,8 @@ const METADATA =
 
 /** What clients attach to an object, for themselves. */
 export const metadataSchema = z.record(
-  z.string().max(64),
-  z.string(METADATA).max(512, METADATA),
+  text(0, 64, METADATA),
+  text(0, 512, METADATA),
   METADATA,
 ).refine((metadata) => Object.keys(metadata).length <= MOST_KEYS, METADATA)
   .meta({ maxProperties: MOST_KEYS });

@@ -15,6 +15,7 @@ import {
   number,
   only,
   string,
+  text,
 } from "./fields.ts";
 import { issuesToError } from "./issues.ts";
 import { inputSchema, type MessageItem, toItems } from "./items.ts";
@@ -44,7 +45,7 @@ export interface ResponseRequest extends PromptRequest {
   readonly policy: PolicyRequest | undefined;
 }
 
-const id = z.string("an id").min(1, "an id").max(256, "an id");
+const id = text(1, 256, "an id");
 
 const prompt = {
   model: z.string("a string").optional(),

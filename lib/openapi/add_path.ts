@@ -1,14 +1,17 @@
 /** A path's operations, each declared once: what it does beside what a client may read of it. @module */
-import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { OpenAPIHono, RouteConfig } from "@hono/zod-openapi";
 import type { Env, Handler } from "hono";
 import { methodNotAllowed } from "../openai/errors.ts";
-import { type Operation, toRoute } from "./operation.ts";
+import type { Operation } from "./operation.ts";
 
 /** What a method does, and how. */
 export type Described<E extends Env, Path extends string> = readonly [
   operation: Operation,
   handler: Handler<E, Path>,
 ];
+
+/** Under what a registry keeps an operation until its document is asked for. */
+const OPERATION = "x-operation";
 
 type Method = "get" | "post" | "delete";
 
@@ -26,17 +29,20 @@ export function addPath<E extends Env, Path extends string>(
 ): OpenAPIHono<E> {
   const entries = Object.entries(methods) as [Method, Described<E, Path>][];
   for (const [method, [operation, handler]] of entries) {
-    const { route, components } = toRoute(operation, {
+    app.openAPIRegistry.registerPath({
       method,
       path: described,
+      responses: {},
+      [OPERATION]: operation,
     });
-    for (const [name, schema] of Object.entries(components)) {
-      app.openAPIRegistry.registerComponent("schemas", name, schema);
-    }
-    app.openAPIRegistry.registerPath(route);
     app.on(method, [path], handler);
   }
   return refuseOthers(app, path, entries.map(([method]) => method));
+}
+
+/** The operation that {@linkcode addPath} has given a registry. */
+export function operationOf(route: RouteConfig): Operation {
+  return route[OPERATION];
 }
 
 /** Adds a file, which is part of a page and no operation. */

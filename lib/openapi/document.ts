@@ -1,9 +1,11 @@
 /** The OpenAPI document of an app: its operations, and what holds for all of them. @module */
-import type { OpenAPIHono } from "@hono/zod-openapi";
+import { OpenAPIHono, type RouteConfig } from "@hono/zod-openapi";
 import type { Env } from "hono";
 import metadata from "../../deno.json" with { type: "json" };
+import { operationOf } from "./add_path.ts";
 import { type CommonError, errorReference, errorResponses } from "./errors.ts";
-import { TAGS } from "./operation.ts";
+import { Components } from "./components.ts";
+import { type Operation, TAGS, toRoute } from "./operation.ts";
 
 /** What holds for requests to a path, whatever its operation. */
 export interface Rules {
@@ -18,8 +20,6 @@ export interface Rules {
 /** An OpenAPI document. */
 export type Document = ReturnType<OpenAPIHono["getOpenAPI31Document"]>;
 
-type Operation = NonNullable<NonNullable<Document["paths"]>[string]["get"]>;
-
 const ABOUT =
   "Chats whose conversations never end. Parameters are those of OpenAI's API, and `everstream`, " +
   "which is ours. One that this server cannot obey is an error that names it, and so is one that " +
@@ -30,20 +30,34 @@ export function documentOf<E extends Env>(
   app: OpenAPIHono<E>,
   rules: Rules,
 ): Document {
-  const registry = app.openAPIRegistry;
-  const { responses, components } = errorResponses();
-  for (const [name, schema] of Object.entries(components)) {
-    registry.registerComponent("schemas", name, schema);
+  const described = new OpenAPIHono();
+  const registry = described.openAPIRegistry;
+  const components = new Components();
+  for (const definition of app.openAPIRegistry.definitions) {
+    if (definition.type !== "route") continue;
+    const { method, path } = definition.route;
+    const operation = operationOf(definition.route);
+    const { responses, ...route } = toRoute(operation, components);
+    registry.registerPath({
+      method,
+      path,
+      ...route,
+      security: securityOf(path, rules),
+      responses: { ...commonErrors(operation, path, rules), ...responses },
+    });
   }
-  for (const [name, response] of Object.entries(responses)) {
+  for (const [name, response] of Object.entries(errorResponses(components))) {
     registry.registerComponent("responses", name, response);
+  }
+  for (const [name, schema] of Object.entries(components.schemas)) {
+    registry.registerComponent("schemas", name, schema);
   }
   registry.registerComponent("securitySchemes", "key", {
     type: "http",
     scheme: "bearer",
     description: "A key from this server's operator.",
   });
-  const document = app.getOpenAPI31Document({
+  return described.getOpenAPI31Document({
     openapi: "3.1.0",
     info: {
       title: "Everstream",
@@ -53,37 +67,29 @@ export function documentOf<E extends Env>(
     tags: Object.entries(TAGS)
       .map(([name, description]) => ({ name, description })),
   });
-  for (const [path, item] of Object.entries(document.paths ?? {})) {
-    for (const operation of Object.values(item)) {
-      addRules(operation, path, rules);
-    }
-  }
-  return document;
 }
 
-/** Adds to an operation what holds for its path. */
-function addRules(
-  operation: Operation,
+function securityOf(
   path: string,
-  { keyed, open, limited }: Rules,
-): void {
+  { keyed, open }: Rules,
+): NonNullable<RouteConfig["security"]> {
+  if (open(path)) return [];
+  // A key tells clients apart even where none is asked for.
+  return keyed ? [{ key: [] }] : [{ key: [] }, {}];
+}
+
+/** What an operation may answer with because of what it takes, or where it is. */
+function commonErrors(
+  { body, query, headers }: Operation,
+  path: string,
+  { open, limited }: Rules,
+): RouteConfig["responses"] {
   const errors: CommonError[] = [431, 500, 503];
-  const { requestBody, parameters = [] } = operation;
-  if (requestBody) errors.push(400, 413);
-  if (parameters.some((one) => "in" in one && one.in !== "path")) {
-    errors.push(400);
-  }
+  if (body || query || headers) errors.push(400);
+  if (body) errors.push(413);
   if (limited(path)) errors.push(429);
-  if (open(path)) operation.security = [];
-  else {
-    // A key tells clients apart even where none is asked for.
-    operation.security = keyed ? [{ key: [] }] : [{ key: [] }, {}];
-    errors.push(401);
-  }
-  operation.responses = {
-    ...Object.fromEntries(
-      errors.map((status) => [status, errorReference(status)]),
-    ),
-    ...operation.responses,
-  };
+  if (!open(path)) errors.push(401);
+  return Object.fromEntries(
+    errors.map((status) => [status, errorReference(status)]),
+  );
 }

@@ -1,6 +1,7 @@
 /** The responses of errors, of which each status has one. @module */
+import { RATE_HEADERS } from "../access/limit_rate.ts";
 import { errorSchema } from "../openai/errors.ts";
-import { type Converted, toJsonSchema } from "./json_schema.ts";
+import type { Components } from "./components.ts";
 
 /** What only some operations may answer with. */
 export type OwnError = 404 | 408 | 409 | 422 | 504;
@@ -14,6 +15,10 @@ interface KnownError {
 }
 
 const RETRY = { "Retry-After": "Whole seconds after which to try again." };
+
+const STANDING = Object.fromEntries(
+  RATE_HEADERS.map((name) => [name, "As OpenAI's, where there is a limit."]),
+);
 
 const ERRORS: Readonly<Record<OwnError | CommonError, KnownError>> = {
   400: { description: "The request is at fault: `error.param` says where." },
@@ -31,7 +36,7 @@ const ERRORS: Readonly<Record<OwnError | CommonError, KnownError>> = {
   422: { description: "The `Idempotency-Key` was given to another request." },
   429: {
     description: "The client is over a limit of its own.",
-    headers: RETRY,
+    headers: { ...RETRY, ...STANDING },
   },
   431: { description: "The request's headers are too many, or too long." },
   500: { description: "The server failed. Its log has the cause." },
@@ -51,17 +56,16 @@ export function errorReference(
   return { $ref: `#/components/responses/Error${status}` };
 }
 
-/** The responses, by the name that {@linkcode errorReference} gives them, and what they refer to. */
-export function errorResponses() {
-  const { schema, components }: Converted = toJsonSchema(errorSchema);
+/** The responses, by the name that {@linkcode errorReference} gives them. */
+export function errorResponses(components: Components) {
+  const schema = components.convert(errorSchema);
   const content = { "application/json": { schema } };
-  const responses = Object.fromEntries(
+  return Object.fromEntries(
     Object.entries(ERRORS).map(([status, { description, headers = {} }]) => [
       `Error${status}`,
       { description, headers: headersOf(headers), content },
     ]),
   );
-  return { responses, components };
 }
 
 /** Headers of text, of their descriptions. */

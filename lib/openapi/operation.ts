@@ -2,11 +2,7 @@
 import type { RouteConfig } from "@hono/zod-openapi";
 import { z } from "zod";
 import { errorReference, headersOf, type OwnError } from "./errors.ts";
-import {
-  type Converted,
-  type JsonSchema,
-  toJsonSchema,
-} from "./json_schema.ts";
+import type { Components, JsonSchema } from "./components.ts";
 
 /** What operations are grouped by. */
 export const TAGS = {
@@ -65,56 +61,50 @@ export interface Events {
   readonly last?: string;
 }
 
-/** The operation for the registry, and the named schemas that it refers to. */
+/** The operation for the registry, but for its path and what holds for all. */
 export function toRoute(
   operation: Operation,
-  { method, path }: Pick<RouteConfig, "method" | "path">,
-): { route: RouteConfig; components: Converted["components"] } {
+  components: Components,
+): Omit<RouteConfig, "method" | "path"> {
   const { id, tag, summary, description, body } = operation;
-  const components: Record<string, JsonSchema> = {};
-  const convert = (schema: z.ZodType, io?: "input" | "output") => {
-    const converted = toJsonSchema(schema, io);
-    Object.assign(components, converted.components);
-    return converted.schema;
-  };
-  const route = {
-    method,
-    path,
+  return {
     operationId: id,
     tags: [tag],
     summary,
     ...(description ? { description } : {}),
-    parameters: parametersOf(operation, convert),
+    parameters: parametersOf(operation, components),
     ...(body
       ? {
         requestBody: {
           required: !body.optional,
           content: {
             "application/json": {
-              schema: convert(body.schema),
+              schema: components.convert(body.schema),
               example: body.example,
             },
           },
         },
       }
       : {}),
-    responses: responsesOf(operation, convert),
+    responses: responsesOf(operation, components),
   };
-  return { route, components };
 }
 
 /** Of text in words, of a stream as each event is: OpenAPI 3.1 has no other way, and readers know this. */
 function contentOf(
   content: z.ZodType | Events | string,
-  convert: Convert,
+  components: Components,
 ): JsonSchema {
-  if (content instanceof z.ZodType) return convert(content);
+  if (content instanceof z.ZodType) return components.convert(content);
   if (typeof content === "string") {
     return { type: "string", description: content };
   }
   const { event, description, last } = content;
   const data = [
-    { contentMediaType: "application/json", contentSchema: convert(event) },
+    {
+      contentMediaType: "application/json",
+      contentSchema: components.convert(event),
+    },
     ...(last ? [{ const: last }] : []),
   ];
   return {
@@ -128,11 +118,9 @@ function contentOf(
   };
 }
 
-type Convert = (schema: z.ZodType, io?: "input" | "output") => JsonSchema;
-
 function parametersOf(
   { path = {}, query, headers = {} }: Operation,
-  convert: Convert,
+  components: Components,
 ) {
   return [
     ...Object.entries(path).map(([name, description]) => ({
@@ -147,13 +135,13 @@ function parametersOf(
       in: "query" as const,
       required: !schema.safeParse(undefined).success,
       // A query is text: what its schema makes of it says what may be in it.
-      ...describedSchema(convert(schema, "output")),
+      ...describedSchema(components.convert(schema, "output")),
     })),
     ...Object.entries(headers).map(([name, schema]) => ({
       name,
       in: "header" as const,
       required: false,
-      ...describedSchema(convert(schema)),
+      ...describedSchema(components.convert(schema)),
     })),
   ];
 }
@@ -165,7 +153,7 @@ function describedSchema({ description, ...schema }: JsonSchema) {
 
 function responsesOf(
   { answers, errors = [] }: Operation,
-  convert: Convert,
+  components: Components,
 ): RouteConfig["responses"] {
   const responses: RouteConfig["responses"] = {};
   for (
@@ -176,7 +164,7 @@ function responsesOf(
       ...(headers ? { headers: headersOf(headers) } : {}),
       content: Object.fromEntries(
         Object.entries(content)
-          .map(([type, of]) => [type, { schema: contentOf(of, convert) }]),
+          .map(([type, of]) => [type, { schema: contentOf(of, components) }]),
       ),
     };
   }

@@ -44,7 +44,7 @@ const DETOKENIZE: Operation = {
   id: "detokenize",
   tag: "Tokens",
   summary: "The text of tokens",
-  description: "Of ids that are not the model's is a 400.",
+  description: "An id that is not the model's is an error.",
   body: { schema: detokenizeSchema, example: { tokens: [3, 4] } },
   answers: {
     200: {

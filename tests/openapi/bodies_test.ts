@@ -130,9 +130,8 @@ const value = fc.constantFrom<Json[]>(
   "none",
   "assistant",
   "tool",
-  "x".repeat(65),
-  "x".repeat(257),
-  "x".repeat(513),
+  ...[64, 65, 256, 257, 512, 513]
+    .flatMap((length) => ["x".repeat(length), "🙂".repeat(length)]),
   [],
   ["a"],
   [1],
@@ -145,6 +144,8 @@ const value = fc.constantFrom<Json[]>(
   { id: "a" },
   { type: "text" },
   { type: "json_object" },
+  { ["🙂".repeat(64)]: "a" },
+  { ["🙂".repeat(65)]: "a" },
   Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`${i}`, "a"])),
 );
 

@@ -105,6 +105,27 @@ for (const keyed of [true, false]) {
   });
 }
 
+Deno.test("the document says which operations count for limits", () =>
+  withApp({ rates: { requests: 1, tokens: 0, streams: 0 } }, async (app) => {
+    const { operations } = await Description.of(app);
+    for (const { method, path, operation } of operations) {
+      const url = path.replaceAll(/\{\w+\}/g, "x");
+      // Without keys, an address is a client.
+      const hostname = `host of ${method} ${path}`;
+      const info = { remoteAddr: { transport: "tcp", hostname } };
+      const statuses = [];
+      for (let i = 0; i < 2; i++) {
+        const init = { method: method.toUpperCase() };
+        const response = await app.request(url, init, info);
+        await response.body?.cancel();
+        statuses.push(response.status);
+      }
+      assert(statuses[0] !== 429, `${statuses[0]} of ${method} ${path}`);
+      const limited = "429" in operation.responses;
+      assertEquals(statuses[1] === 429, limited, `${method} ${path}`);
+    }
+  }));
+
 Deno.test("the document is complete: names, summaries, references, examples", () =>
   withApp({}, async (app) => {
     const description = await Description.of(app);

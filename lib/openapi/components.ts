@@ -10,12 +10,6 @@ import { z } from "zod";
 /** A JSON Schema. */
 export type JsonSchema = { readonly [keyword: string]: unknown };
 
-/** A schema, and the named ones that it refers to. */
-export interface Converted {
-  readonly schema: JsonSchema;
-  readonly components: Readonly<Record<string, JsonSchema>>;
-}
-
 /** What errors say of these kinds is what their type says. */
 const SAID_BY_TYPE: ReadonlySet<string> = new Set([
   "a string",
@@ -23,36 +17,50 @@ const SAID_BY_TYPE: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Converts a schema. Those with an `id` in their metadata become components.
- *
- * @param io whether the schema is of what comes in, or of what the schema's transforms make of it
+ * The schemas of a document. Those with an `id` in their metadata have a place of their own, to which
+ * the others refer.
  *
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { z } from "zod";
- * import { toJsonSchema } from "./json_schema.ts";
+ * import { Components } from "./components.ts";
  *
  * const seat = z.strictObject({ row: z.int().min(1).max(9) }).meta({ id: "Seat" });
- * const { schema, components } = toJsonSchema(z.array(seat));
- * assertEquals(schema, { type: "array", items: { $ref: "#/components/schemas/Seat" } });
- * assertEquals(components.Seat!.additionalProperties, false);
+ * const components = new Components();
+ * assertEquals(components.convert(z.array(seat)), {
+ *   type: "array",
+ *   items: { $ref: "#/components/schemas/Seat" },
+ * });
+ * assertEquals(components.schemas.Seat!.additionalProperties, false);
  * ```
  */
-export function toJsonSchema(
-  schema: z.ZodType,
-  io: "input" | "output" = "input",
-): Converted {
-  const { $schema: _, ...converted } = z.toJSONSchema(schema, {
-    io,
-    // What only code can check is in the metadata.
-    unrepresentable: "any",
-    override: describe,
-  });
-  const text = JSON.stringify(converted)
-    .replaceAll('"#/$defs/', '"#/components/schemas/');
-  const { $defs = {}, ...rest } = JSON.parse(text);
-  return { schema: rest, components: $defs };
+export class Components {
+  readonly #schemas: Record<string, JsonSchema> = {};
+
+  /** All that were met so far, by their names. */
+  get schemas(): Readonly<Record<string, JsonSchema>> {
+    return this.#schemas;
+  }
+
+  /**
+   * Converts a schema.
+   *
+   * @param io whether what is meant is what comes in, or what the schema's transforms make of it
+   */
+  convert(schema: z.ZodType, io: "input" | "output" = "input"): JsonSchema {
+    const { $schema: _, ...converted } = z.toJSONSchema(schema, {
+      io,
+      // What only code can check is in the metadata.
+      unrepresentable: "any",
+      override: describe,
+    });
+    const text = JSON.stringify(converted)
+      .replaceAll('"#/$defs/', '"#/components/schemas/');
+    const { $defs = {}, ...rest } = JSON.parse(text);
+    Object.assign(this.#schemas, $defs);
+    return rest;
+  }
 }
 
 /**
