@@ -33,6 +33,8 @@ export interface HostileApp extends AsyncDisposable {
   readonly app: StoredApp;
   readonly description: Description;
   readonly drain: Drain;
+  /** Drops what its decoders remember of what they were asked to do. */
+  forget(): void;
 }
 
 /** Serves it; its requests are Ada's unless they say otherwise. */
@@ -40,12 +42,13 @@ export async function hostileApp(
   { snapshotBytes = 1_000_000 }: { snapshotBytes?: number } = {},
 ): Promise<HostileApp> {
   const offer = { standard: "sink-window", allowed: POLICY_NAMES } as const;
+  const caches = offeredFormats(offer, KV_BITS).map((format) => {
+    const decoder = new ScriptedDecoder({ slots: SLOTS });
+    decoder.answer = TOKENIZER.encode("hello");
+    return { format, decoder };
+  });
   const service = openService(
-    offeredFormats(offer, KV_BITS).map((format) => {
-      const decoder = new ScriptedDecoder({ slots: SLOTS });
-      decoder.answer = TOKENIZER.encode("hello");
-      return { format, decoder };
-    }),
+    caches,
     {
       template: TOOLS_TEMPLATE,
       window: 1020,
@@ -71,6 +74,14 @@ export async function hostileApp(
     app,
     description,
     drain,
+    forget() {
+      for (const { decoder } of caches) {
+        const { runs, batches, opened, rewound, saved, restored } = decoder;
+        for (const list of [runs, batches, opened, rewound, saved, restored]) {
+          list.length = 0;
+        }
+      }
+    },
     async [Symbol.asyncDispose]() {
       await app[Symbol.asyncDispose]();
       service.close();
