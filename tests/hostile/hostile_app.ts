@@ -33,6 +33,8 @@ export interface HostileApp extends AsyncDisposable {
   readonly app: StoredApp;
   readonly description: Description;
   readonly drain: Drain;
+  /** Ends answers to {@linkcode HOLD}. */
+  release(): void;
   /** Drops what its decoders remember of what they were asked to do. */
   forget(): void;
 }
@@ -55,7 +57,8 @@ export async function hostileApp(
       policies: { ...offer, evict: "token" },
     },
   );
-  const model = holding(service);
+  const holding = new Holding();
+  const model = holding.wrap(service);
   const drain = new Drain();
   const app = await storedApp({
     apiKey: KEYS.ada,
@@ -74,6 +77,7 @@ export async function hostileApp(
     app,
     description,
     drain,
+    release: () => holding.release(),
     forget() {
       for (const { decoder } of caches) {
         const { runs, batches, opened, rewound, saved, restored } = decoder;
@@ -83,39 +87,51 @@ export async function hostileApp(
       }
     },
     async [Symbol.asyncDispose]() {
+      drain.stop(); // what would go on
       await app[Symbol.asyncDispose]();
       service.close();
     },
   };
 }
 
-/** The same model, but that chance is always the same, and that {@linkcode HOLD} has no end. */
-function holding(model: ChatModel): ChatModel {
-  return answeringBy(model, ({ sampling, ...request }) => {
-    const seed = sampling.seed ?? 1;
-    const events = model.generate({
-      ...request,
-      sampling: { ...sampling, seed },
-    });
-    return request.messages.at(-1)?.content === HOLD
-      ? cancellable((signal) => held(events, signal))
-      : events;
-  });
-}
+/** A model whose chance is always the same, and that does not end what it answers to {@linkcode HOLD}. */
+class Holding {
+  #released = Promise.withResolvers<void>();
 
-async function* held(
-  events: AsyncGenerator<GenerationEvent, void, void>,
-  signal: AbortSignal,
-): AsyncGenerator<GenerationEvent, void, void> {
-  try {
-    for await (const event of events) {
-      if (event.type === "end") break;
-      yield event;
-      if (event.type === "start") continue;
-      await new Promise((resolve) => signal.addEventListener("abort", resolve));
-      return;
+  /** Ends, as a broken model would, what it has begun and not ended. */
+  release(): void {
+    this.#released.resolve();
+    this.#released = Promise.withResolvers();
+  }
+
+  wrap(model: ChatModel): ChatModel {
+    return answeringBy(model, ({ sampling, ...request }) => {
+      const seed = sampling.seed ?? 1;
+      const events = model.generate({
+        ...request,
+        sampling: { ...sampling, seed },
+      });
+      return request.messages.at(-1)?.content === HOLD
+        ? cancellable((signal) => this.#held(events, signal))
+        : events;
+    });
+  }
+
+  async *#held(
+    events: AsyncGenerator<GenerationEvent, void, void>,
+    signal: AbortSignal,
+  ): AsyncGenerator<GenerationEvent, void, void> {
+    const cancelled = Promise.withResolvers<void>();
+    signal.addEventListener("abort", () => cancelled.resolve());
+    try {
+      for await (const event of events) {
+        yield event;
+        if (event.type === "start") continue;
+        await Promise.race([cancelled.promise, this.#released.promise]);
+        return;
+      }
+    } finally {
+      await events.return();
     }
-  } finally {
-    await events.return();
   }
 }

@@ -1,7 +1,7 @@
 /** Requests that are nearly right, and requests that are anything, from a document. @module */
 import fc from "fast-check";
 import type { Described, Json } from "../openapi/described.ts";
-import { BODY_LIMIT, KEYS } from "./hostile_app.ts";
+import { BODY_LIMIT, HOLD, KEYS } from "./hostile_app.ts";
 import type { WireRequest } from "./wire.ts";
 
 /** A request, but for ids that only the server can give: each `{id}` in its text stands for one. */
@@ -290,6 +290,27 @@ function headersOf(operation: Json): fc.Arbitrary<WireRequest["headers"]> {
   ).map(([key, type, others]) => [key, type, ...others]);
 }
 
+/** Requests for answers that would never end, by clients who leave. */
+const abandoned: fc.Arbitrary<WildRequest> = fc.record({
+  stream: fc.boolean(),
+  bytes: fc.nat(200), // of the answer's head
+  ask: fc.constantFrom(
+    ["/v1/chat/completions", { messages: [{ role: "user", content: HOLD }] }],
+    ["/v1/responses", { input: HOLD, store: false }],
+  ),
+}).map(({ stream, bytes, ask: [target, body] }) => ({
+  method: "POST",
+  target: target as string,
+  headers: [
+    ["authorization", `Bearer ${KEYS.ada}`],
+    ["content-type", "application/json"],
+  ],
+  body: encoder.encode(JSON.stringify({ ...body as Json, stream })),
+  cut: false,
+  leaves: stream ? bytes : 0,
+  ids: [0],
+}));
+
 /** Requests of any operation of a document. */
 export function wildRequest(
   { operations, document }: {
@@ -297,7 +318,7 @@ export function wildRequest(
     document: Json;
   },
 ): fc.Arbitrary<WildRequest> {
-  return fc.oneof(...operations.map((one) =>
+  const ofOperations = operations.map((one) =>
     fc.record({
       method: fc.oneof(
         { weight: 12, arbitrary: fc.constant(one.method.toUpperCase()) },
@@ -313,5 +334,6 @@ export function wildRequest(
       ),
       ids: fc.array(fc.nat(9), { minLength: 4, maxLength: 4 }),
     })
-  ));
+  );
+  return fc.oneof(abandoned, ...ofOperations);
 }
