@@ -335,7 +335,7 @@ Deno.test("responses: background answers at once, and can be cancelled", async (
     [409, "conversation_locked", "previous_response_id"],
   );
   const cancelling = app.openai.responses.cancel(begun.id);
-  setTimeout(release, 10);
+  setTimeout(release, 200);
   const cancelled = await cancelling;
   assertEquals(cancelled.status, "cancelled");
   assertEquals(await app.openai.responses.cancel(begun.id), cancelled);
