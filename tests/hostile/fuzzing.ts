@@ -9,7 +9,8 @@ import fc from "fast-check";
 import { errorSchema } from "../../lib/openai/errors.ts";
 import { parseExposition, valueOf } from "../metrics/parse_exposition.ts";
 import { type HostileApp, hostileApp, KEYS } from "./hostile_app.ts";
-import { ID, type WildRequest, wildRequest } from "./wild_request.ts";
+import { type WildRequest, wildRequest } from "./wild_request.ts";
+import { ID } from "./wild_value.ts";
 import { ask, type WireAnswer, type WireRequest, written } from "./wire.ts";
 
 /** How long it goes on: at least a round, and as many as there is time for. */

@@ -1,5 +1,5 @@
 /** Values of a schema that have a given text in one place: for each place that may have it. @module */
-import type { Json } from "../openapi/described.ts";
+import { type Json, resolved } from "../openapi/described.ts";
 
 /** How deep schemas are followed: none of ours is deeper. */
 const DEPTH = 16;
@@ -15,7 +15,7 @@ export interface Placing {
 export function least({ schema, document, depth = 0 }: Placing): Json {
   const inner = (schema: Json) => least({ schema, document, depth: depth + 1 });
   if (depth > DEPTH) return null;
-  if (schema.$ref) return inner(resolve(schema.$ref, document));
+  if (schema.$ref) return inner(resolved(schema.$ref, document));
   if ("const" in schema) return schema.const;
   if (schema.enum) return schema.enum.find((one: Json) => one !== null) ?? null;
   const branch = (schema.anyOf ?? schema.oneOf)?.[0];
@@ -53,7 +53,7 @@ export function* placed(
   const inner = (schema: Json) =>
     placed(text, { schema, document, depth: depth + 1 });
   if (depth > DEPTH || "const" in schema || schema.enum) return;
-  if (schema.$ref) return yield* inner(resolve(schema.$ref, document));
+  if (schema.$ref) return yield* inner(resolved(schema.$ref, document));
   for (const branch of schema.anyOf ?? schema.oneOf ?? []) yield* inner(branch);
   const types = [schema.type].flat();
   if (types.includes("string") && !schema.contentMediaType) yield text;
@@ -70,8 +70,4 @@ export function* placed(
       yield { ...rest, x: value };
     }
   }
-}
-
-function resolve($ref: string, document: Json): Json {
-  return $ref.slice(2).split("/").reduce((at, key) => at[key], document);
 }
