@@ -46,25 +46,25 @@ export async function fuzz(
     rejections.push(event.reason);
   };
   globalThis.addEventListener("unhandledrejection", onRejection);
-  const round = new Round(hostile, rejections);
+  const fuzzer = new Fuzzer(hostile, rejections);
   const sizes: number[] = [];
   try {
     do {
-      await round.run(seed + sizes.length, batches);
-      await round.cleanUp();
+      await fuzzer.run(seed + sizes.length, batches);
+      await fuzzer.cleanUp();
       // What can be freed is no leak (there is `gc` with a flag that the task sets).
       Reflect.get(globalThis, "gc")?.();
       sizes.push(Deno.memoryUsage().rss);
       log(
-        `${round.requests} requests, ${mebibytes(sizes.at(-1)!)} MiB; ` +
-          `by status ${JSON.stringify(round.statuses)}`,
+        `${fuzzer.requests} requests, ${mebibytes(sizes.at(-1)!)} MiB; ` +
+          `by status ${JSON.stringify(fuzzer.statuses)}`,
       );
     } while (Date.now() < until);
   } finally {
     globalThis.removeEventListener("unhandledrejection", onRejection);
   }
   requireBounded(sizes);
-  return { requests: round.requests };
+  return { requests: fuzzer.requests };
 }
 
 /** @param sizes of the process, after each round */
@@ -83,7 +83,8 @@ function mebibytes(bytes: number): number {
   return Math.round(bytes / 2 ** 20);
 }
 
-class Round {
+/** Sends, and checks what comes back, round after round. */
+class Fuzzer {
   requests = 0;
   readonly statuses: Record<string, number> = {};
   readonly #hostile: HostileApp;
