@@ -16,6 +16,7 @@ import {
   type LayerCache,
   type RowType,
   type SlotLayout,
+  tensorDims,
   tensorElements,
   tensorTokens,
   windowRows,
@@ -50,7 +51,7 @@ export class RingMemory {
 
   /**
    * Tensors of one layer of some slots, by their graph inputs: views, with their shapes
-   * `[slots, heads, 1, width, tokens]`.
+   * `[slots, heads, 1, width, tokens]`, or by row.
    *
    * @param used the whole layout or what `usedLayout` leaves of it
    */
@@ -62,6 +63,7 @@ export class RingMemory {
     const memory = this.layers[layer]!;
     return memory.tensors.map((tensor, i) => {
       const tokens = tensorTokens(tensor, used);
+      const [heads, ...lines] = tensorDims(tensor, tokens);
       const whole = tokens === tensorTokens(tensor, memory.layout);
       return {
         input: `${tensor.name}_${layer}`,
@@ -71,7 +73,7 @@ export class RingMemory {
             0,
             range.count * tensorElements(tensor, used),
           ),
-        dims: [range.count, tensor.heads, 1, tensor.width, tokens],
+        dims: [range.count, heads, 1, ...lines],
       };
     });
   }
