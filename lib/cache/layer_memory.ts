@@ -94,34 +94,32 @@ export class LayerMemory {
   }
 
   /**
-   * Writes the rows of a chunk: `rows(tensor)` are `[heads, chunk, width]`.
+   * Writes the rows of a chunk.
    *
    * @param first position of the chunk's first token
+   * @param rows what goes into a tensor: `[heads, chunk, width]` from the element `first`
    */
   write(
     slot: number,
     { first, places }: { first: number; places: readonly RowPlace[] },
-    rows: (tensor: CacheTensor) => RowData,
+    rows: (tensor: CacheTensor) => { data: RowData; first: number },
   ): void {
     for (const [i, tensor] of this.tensors.entries()) {
       const columns = places.map((place, t) =>
         this.#column(tensor, place, first + t)
       );
       if (columns.every((column) => column < 0)) continue;
-      const source = rows(tensor);
+      const { data, first: own } = rows(tensor);
       const memory = this.#memory[i]!;
       const { heads, width } = tensor;
-      const { head, value, token } = strides(tensor, this.layout);
-      const chunk = columns.length;
-      for (let h = 0, start = slot * heads * head; h < heads; h++) {
-        const row = h * chunk * width;
-        for (let d = 0, line = start; d < width; d++, line += value) {
-          for (let t = 0, from = row + d; t < chunk; t++, from += width) {
-            const column = columns[t]!;
-            if (column >= 0) memory[line + column * token] = source[from]!;
-          }
-        }
-        start += head;
+      const { head } = strides(tensor, this.layout);
+      const put = tensor.byRow ? putRows : putColumns;
+      for (let h = 0; h < heads; h++) {
+        put(
+          { data, first: own + h * columns.length * width, width },
+          { data: memory, first: (slot * heads + h) * head, size: head },
+          columns,
+        );
       }
     }
   }
@@ -232,6 +230,49 @@ export class LayerMemory {
       length: tensorTokens(tensor, this.layout) * token,
       used: (before + ring) * token,
     });
+  }
+}
+
+/** One head's new rows, `[chunk, width]` from the element `first`. */
+interface NewRows {
+  readonly data: RowData;
+  readonly first: number;
+  readonly width: number;
+}
+
+/** One head's part of a tensor: `size` elements from `first`. */
+interface HeadPart {
+  readonly data: RowData;
+  readonly first: number;
+  readonly size: number;
+}
+
+/** Puts rows at those of `columns` that are not negative, each behind the other. */
+function putRows(
+  { data, first, width }: NewRows,
+  to: HeadPart,
+  columns: readonly number[],
+): void {
+  for (const [t, column] of columns.entries()) {
+    if (column < 0) continue;
+    const from = first + t * width;
+    to.data.set(data.subarray(from, from + width), to.first + column * width);
+  }
+}
+
+/** Puts rows at those of `columns` that are not negative, line by line. */
+function putColumns(
+  { data, first, width }: NewRows,
+  to: HeadPart,
+  columns: readonly number[],
+): void {
+  const tokens = to.size / width;
+  for (let d = 0; d < width; d++) {
+    const line = to.first + d * tokens;
+    for (let t = 0, at = first + d; t < columns.length; t++, at += width) {
+      const column = columns[t]!;
+      if (column >= 0) to.data[line + column] = data[at]!;
+    }
   }
 }
 

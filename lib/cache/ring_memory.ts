@@ -12,6 +12,7 @@ import {
   type SlotRange,
 } from "./layer_memory.ts";
 import {
+  type CacheTensor,
   conversationBytes,
   type LayerCache,
   type RowType,
@@ -92,17 +93,12 @@ export class RingMemory {
     rows: Readonly<Record<string, Float32Array>>,
   ): void {
     const count = this.layers.length;
+    const encoder = new Encoder(rows);
     for (const [index, layer] of this.layers.entries()) {
       const places = at.places(index);
-      const encoded = new Map<string, RowData[]>();
-      layer.write(slot, { ...at, places }, ({ rows: name, encoded: of }) => {
-        const all = rows[name]!;
-        const size = all.length / count;
-        const own = all.subarray(index * size, (index + 1) * size);
-        if (!of) return own as Float32Array<ArrayBuffer>;
-        const parts = encoded.get(name) ?? of.codec.encode(own, of.rowWidth);
-        encoded.set(name, parts);
-        return parts[of.part]!;
+      layer.write(slot, { ...at, places }, (tensor) => {
+        const data = encoder.rows(tensor);
+        return { data, first: index * (data.length / count) };
       });
     }
   }
@@ -132,6 +128,27 @@ export class RingMemory {
       );
     }
     for (const [i, copy] of layers.entries()) this.layers[i]!.paste(slot, copy);
+  }
+}
+
+/** Encodes the rows of all layers at once: each small array on its own costs as much as its values. */
+class Encoder {
+  readonly #rows: Readonly<Record<string, Float32Array>>;
+  readonly #encoded = new Map<string, RowData[]>();
+
+  constructor(rows: Readonly<Record<string, Float32Array>>) {
+    this.#rows = rows;
+  }
+
+  /** What goes into a tensor, of all layers. */
+  rows({ rows: name, encoded }: CacheTensor): RowData {
+    const all = this.#rows[name] as Float32Array<ArrayBuffer>;
+    if (!encoded) return all;
+    const { codec, part, rowWidth } = encoded;
+    const key = `${codec.name} ${name}`;
+    const parts = this.#encoded.get(key) ?? codec.encode(all, rowWidth);
+    this.#encoded.set(key, parts);
+    return parts[part]!;
   }
 }
 

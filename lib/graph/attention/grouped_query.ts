@@ -192,7 +192,9 @@ export class GroupedQueryAttention implements AttentionKind {
       });
     const scores = graph.node("Concat", at("scores"), [
       product("sink_scores", qs, `sink_keys_${layer}`),
-      ...this.encoded ? [product("tail_scores", q, `tail_keys_${layer}`)] : [],
+      ...this.encoded
+        ? [productTransposed("tail_scores", q, `tail_keys_${layer}`)]
+        : [],
       ...formats.keys.scores(graph, at("window"), {
         query: q,
         ring: ring("keys"),
@@ -219,7 +221,7 @@ export class GroupedQueryAttention implements AttentionKind {
     ], { attributes: { axis: -1 } });
     const mixed = graph.node("Sum", at("mixed"), [
       ...exactWeights.map((exact) =>
-        productTransposed("exact_mix", exact, `exact_values_${layer}`)
+        product("exact_mix", exact, `exact_values_${layer}`)
       ),
       ...formats.values.mix(graph, at("stored_mix"), {
         weights: parts,
@@ -265,7 +267,8 @@ export class GroupedQueryAttention implements AttentionKind {
   ): CacheTensor {
     const { kvHeads: heads, headDim: width } = this.#shape;
     const none = { sinks: false, tail: false, block: null };
-    return { name, type: "float32", heads, width, ...none, ...of };
+    const byRow = of.tail ? { byRow: true } : {};
+    return { name, type: "float32", heads, width, ...none, ...byRow, ...of };
   }
 
   /** Tensors of one block of the ring: one for each part of a row. */
