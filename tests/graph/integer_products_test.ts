@@ -106,19 +106,21 @@ async function checkScores(of: Sizes): Promise<void> {
       group,
       headDim,
       blocks: blocks.map((_, i) => [`codes${i}`, `scales${i}`]),
+      sizes: graph.int64("sizes", of.blocks),
     };
     const scores = integerScores(graph, "s", { query: "query", ring });
-    for (const name of scores) {
-      graph.output(name, "float32", [batch, kvHeads, group, 1, "rows"]);
-    }
+    graph.output(scores, "float32", [batch, kvHeads, group, 1, "rows"]);
     return Promise.resolve();
   }, inputs);
-  assertEquals(Object.keys(outputs).length, blocks.length);
-  const lists = Object.values(outputs);
-  for (const [i, { rows, value }] of blocks.entries()) {
-    for (const [at, found] of lists[i]!.entries()) {
+  const [scores] = Object.values(outputs);
+  const all = of.blocks.reduce((sum, rows) => sum + rows, 0);
+  assertEquals(scores!.length, count * group * all);
+  let before = 0;
+  for (const { rows, value } of blocks) {
+    for (let at = 0; at < count * group * rows; at++) {
       const [line, row] = [Math.floor(at / rows), at % rows];
       const head = Math.floor(line / group);
+      const found = scores![line * all + before + row]!;
       const most = Math.max(
         ...query.subarray(head * group * headDim, (head + 1) * group * headDim)
           .map(Math.abs),
@@ -130,6 +132,7 @@ async function checkScores(of: Sizes): Promise<void> {
       }
       assertNear(found, { sum, magnitude });
     }
+    before += rows;
   }
 }
 
@@ -137,21 +140,18 @@ async function checkMix(of: Sizes): Promise<void> {
   const { batch, kvHeads, group, headDim, spread } = of;
   const next = numbers(of.seed);
   const count = batch * kvHeads;
-  const blocks = of.blocks.map((rows) => ({
-    ...block(next, { count, rows, headDim, byRow: true }),
-    weights: new Float32Array(count * group * rows)
-      .map((_, at) => Math.abs(spreadNumber(spread, next, at))),
-  }));
-  const inputs: Record<string, { data: TensorData; dims: number[] }> = {};
-  for (const [i, { codes, scales, rows, weights }] of blocks.entries()) {
-    inputs[`weights${i}`] = {
-      data: weights,
-      dims: [batch, kvHeads, group, 1, rows],
-    };
-    inputs[`codes${i}`] = {
-      data: codes,
-      dims: [batch, kvHeads, 1, rows, headDim],
-    };
+  const all = of.blocks.reduce((sum, rows) => sum + rows, 0);
+  const weights = new Float32Array(count * group * all)
+    .map((_, at) => Math.abs(spreadNumber(spread, next, at)));
+  const blocks = of.blocks.map((rows) =>
+    block(next, { count, rows, headDim, byRow: true })
+  );
+  const inputs: Record<string, { data: TensorData; dims: number[] }> = {
+    weights: { data: weights, dims: [batch, kvHeads, group, 1, all] },
+  };
+  for (const [i, { codes, scales, rows }] of blocks.entries()) {
+    const dims = [batch, kvHeads, 1, rows, headDim];
+    inputs[`codes${i}`] = { data: codes, dims };
     inputs[`scales${i}`] = { data: scales, dims: [batch, kvHeads, 1, 1, rows] };
   }
   const outputs = await runGraph((graph) => {
@@ -163,32 +163,34 @@ async function checkMix(of: Sizes): Promise<void> {
       group,
       headDim,
       blocks: blocks.map((_, i) => [`codes${i}`, `scales${i}`]),
+      sizes: graph.int64("sizes", of.blocks),
     };
-    const weights = blocks.map((_, i) => `weights${i}`);
-    const mix = integerMix(graph, "m", { weights, ring });
+    const mix = integerMix(graph, "m", { weights: "weights", ring });
     graph.output(mix, "float32", [batch, kvHeads, group, 1, headDim]);
     return Promise.resolve();
   }, inputs);
   const [mix] = Object.values(outputs);
+  assertEquals(mix!.length, count * group * headDim);
   for (const [at, found] of mix!.entries()) {
     const [line, d] = [Math.floor(at / headDim), at % headDim];
     const head = Math.floor(line / group);
-    const first = head * group;
-    let [sum, magnitude, most] = [0, 0, 0];
-    for (const { rows, value, weights } of blocks) {
+    let [sum, magnitude, before, largest] = [0, 0, 0, 0];
+    for (const { rows, value, scales } of blocks) {
       for (let row = 0; row < rows; row++) {
-        sum += weights[line * rows + row]! * value(head, row, d);
-        const scale = Math.abs(value(head, row, d));
-        magnitude += weights[line * rows + row]! * scale;
-        for (let g = first; g < first + group; g++) {
-          // A row's scale is at most 127 of its codes, which is what bounds the weight on one.
-          most = Math.max(most, weights[g * rows + row]! * 0.02);
+        const weight = weights[line * all + before + row]!;
+        const one = value(head, row, d);
+        for (let g = head * group; g < (head + 1) * group; g++) {
+          const other = weights[g * all + before + row]!;
+          largest = Math.max(largest, other * scales[head * rows + row]!);
         }
+        sum += weight * one;
+        magnitude += weight * Math.abs(one);
       }
+      before += rows;
     }
-    const all = blocks.reduce((total, { rows }) => total + rows, 0);
-    // Codes are at most 127; each weight is off by a share of the largest one times its scale.
-    assertNear(found, { sum, magnitude: magnitude + most * 127 * all / 8 });
+    // What codes of up to 127 are multiplied with is cut by up to 1 / (255 * 2 ** 16) of the largest.
+    const cut = all * 127 * largest / (255 * 2 ** 16);
+    assertNear(found, { sum, magnitude: magnitude + cut / ERROR });
   }
 }
 

@@ -15,11 +15,13 @@ import {
   type CacheTensor,
   type SlotLayout,
   tensorDims,
+  windowRows,
 } from "../../cache/layout.ts";
 import type { AttentionShape } from "../decoder_shape.ts";
 import { type GraphBuilder, MICROSOFT } from "../graph_builder.ts";
 import type { AttentionKind } from "./attention_kind.ts";
-import { ONE_TOKEN, type Ring, type RowFormat } from "./row_format.ts";
+import type { Ring } from "./ring.ts";
+import { ONE_TOKEN, type RowFormat } from "./row_format.ts";
 import { type RowFormats, rowFormats } from "./row_formats.ts";
 
 /** Names of what every layer's attention reads beside its own projections. */
@@ -36,8 +38,10 @@ export const CONTEXT = {
   mask: "mask",
   /** `[batch, chunk, heads + 2 kvHeads, headDim]`, int64: how tokens divide into conversations. */
   heads: "heads",
-  /** Columns of the mask by tensor of values, then the chunk; int64. */
+  /** Columns of the mask by tensor of values, all of an encoded ring in one, then the chunk; int64. */
   split: "split",
+  /** Rows of each block of an encoded ring, if there are several; int64. */
+  blocks: "blocks",
   /**
    * By layer, if layers keep different numbers of rows: 1 for the columns whose weights are summed up,
    * 0 for the others, `[batch, 1, 1, columns of the mask, 1]`.
@@ -46,7 +50,7 @@ export const CONTEXT = {
 } as const;
 
 /** What of the context each layer has of its own, if layers keep different numbers of rows. */
-const BY_LAYER = ["sinkPosition", "mask", "split", "near"] as const;
+const BY_LAYER = ["sinkPosition", "mask", "split", "blocks", "near"] as const;
 
 /** Name of a layer's own input. */
 export function layerInput(
@@ -114,8 +118,13 @@ export class GroupedQueryAttention implements AttentionKind {
   split({ sinkRows, tailRows, blocks }: SlotLayout, chunk: number): number[] {
     const [first, ...others] = blocks as [number, ...number[]];
     return this.encoded
-      ? [sinkRows + tailRows, first, ...others, chunk]
+      ? [sinkRows + tailRows, windowRows({ blocks }), chunk]
       : [sinkRows + first, ...others, chunk];
+  }
+
+  /** Whether {@linkcode CONTEXT.blocks} is an input. */
+  get divided(): boolean {
+    return this.encoded && this.#blocks.length > 1;
   }
 
   tensors(layer: number): readonly CacheTensor[] {
@@ -166,6 +175,7 @@ export class GroupedQueryAttention implements AttentionKind {
         this.#ringTensors(of, formats[of], block)
           .map(({ name }) => `${name}_${layer}`)
       ),
+      sizes: context("blocks"),
     });
 
     const [query, key, value] = this.#heads(graph, at, projections);
@@ -213,7 +223,9 @@ export class GroupedQueryAttention implements AttentionKind {
       ]);
     }
     const exactWeights = this.encoded ? [at("exact_weights")] : [];
-    const parts = this.#blocks.map((block) => at(`stored_weights${block}`));
+    const parts = this.encoded
+      ? [at("stored_weights")]
+      : this.#blocks.map((block) => at(`stored_weights${block}`));
     const own = at("chunk_weights");
     graph.nodes("Split", [...exactWeights, ...parts, own], [
       weights,
@@ -301,6 +313,9 @@ export class GroupedQueryAttention implements AttentionKind {
     graph.input(name("sinkPosition"), "int64", ["batch", "chunk"]);
     graph.input(name("mask"), "float32", ["batch", 1, 1, "chunk", rows]);
     graph.input(name("split"), "int64", ["parts"]);
+    if (this.divided) {
+      graph.input(name("blocks"), "int64", [this.#blocks.length]);
+    }
     if (layer === null) return;
     graph.input(name("near"), "float32", ["batch", 1, 1, rows, 1]);
   }

@@ -7,10 +7,13 @@
  * @module
  */
 import { type GraphBuilder, MICROSOFT } from "../graph_builder.ts";
-import type { Ring } from "./row_format.ts";
+import { byBlock, joined, type Ring } from "./ring.ts";
 
 /** Bytes of a number. */
 const PLANES = 3;
+
+/** A 1 in each byte. */
+const ONES = (256 ** PLANES - 1) / 255;
 
 /** How numbers become bytes: `steps` of the first plane for the largest, and the byte that stands for 0. */
 interface Planes {
@@ -23,65 +26,79 @@ const SIGNED: Planes = { name: "signed", steps: 127, zero: 128 };
 const POSITIVE: Planes = { name: "positive", steps: 255, zero: 0 };
 
 /**
- * Scores of one query each, by block.
+ * Scores of one query each.
  *
  * @param of.query `[batch, kvHeads, group, 1, headDim]`
  * @param of.ring codes `[batch, kvHeads, 1, headDim, rows]`, scales `[batch, kvHeads, 1, 1, rows]`
- * @returns `[batch, kvHeads, group, 1, rows]` each
+ * @returns `[batch, kvHeads, group, 1, all rows]`
  */
 export function integerScores(
   graph: GraphBuilder,
   name: string,
   { query, ring }: { query: string; ring: Ring },
-): string[] {
+): string {
   const { kvHeads, group, headDim } = ring;
   const rows = graph.node("Reshape", `${name}.rows`, [
     query,
     graph.int64("query_rows", [0, kvHeads, 1, group, headDim]),
   ]);
-  const sizes = graph.node("Abs", `${name}.sizes`, [rows]);
-  const largest = largestOf(graph, name, [sizes]);
+  // No number is larger than this, and less is lost by it than f32 is exact.
+  const largest = perKvHead(graph, "ReduceL2", `${name}.length`, rows);
   const of = { largest, group, as: SIGNED };
-  const bytes = planes(graph, name, { ...of, numbers: rows });
-  const weights = planeWeights(graph, name, of);
-  return ring.blocks.map(([codes, scales], block) => {
-    const at = (of: string) => `${name}.${of}${block}`;
-    const sums = product(graph, at("sums"), { bytes, codes, as: SIGNED });
-    const whole = graph.node("MatMul", at("whole"), [weights, sums]);
-    const scaled = graph.node("Mul", at("scaled"), [whole, scales!]);
-    return graph.node("Reshape", at("scores"), [
-      scaled,
-      graph.int64("query_scores", [0, kvHeads, group, 1, -1]),
-    ]);
-  });
+  const scale = stepsOf(graph, name, of);
+  const raised = graph.node("Mul", `${name}.raised`, [rows, scale]);
+  const zeros = byPlane(graph, "zero", SIGNED, SIGNED.zero * ONES);
+  const moved = graph.node("Add", `${name}.moved`, [raised, zeros]);
+  const bytes = planes(graph, name, moved, group);
+  const sums = ring.blocks.map(([codes], block) =>
+    product(graph, `${name}.sums${block}`, { bytes, codes, as: SIGNED })
+  );
+  const whole = graph.node("MatMul", `${name}.whole`, [
+    planeWeights(graph, name, of),
+    joined(graph, `${name}.sums`, sums),
+  ]);
+  const scaled = graph.node("Mul", `${name}.scaled`, [
+    whole,
+    joined(graph, `${name}.scales`, ring.blocks.map(([, scales]) => scales!)),
+  ]);
+  return graph.node("Reshape", `${name}.scores`, [
+    scaled,
+    graph.int64("query_scores", [0, kvHeads, group, 1, -1]),
+  ]);
 }
 
 /**
  * The mix of values for one query each.
  *
- * @param of.weights by block, `[batch, kvHeads, group, 1, rows]`
+ * @param of.weights `[batch, kvHeads, group, 1, all rows]`, not negative
  * @param of.ring codes `[batch, kvHeads, 1, rows, headDim]`, scales `[batch, kvHeads, 1, 1, rows]`
  * @returns `[batch, kvHeads, group, 1, headDim]`
  */
 export function integerMix(
   graph: GraphBuilder,
   name: string,
-  { weights, ring }: { weights: readonly string[]; ring: Ring },
+  { weights, ring }: { weights: string; ring: Ring },
 ): string {
   const { kvHeads, group } = ring;
-  const scaled = ring.blocks.map(([, scales], block) => {
-    const rows = graph.node("Reshape", `${name}.rows${block}`, [
-      weights[block]!,
-      graph.int64("weight_rows", [0, kvHeads, 1, group, -1]),
-    ]);
-    return graph.node("Mul", `${name}.scaled${block}`, [rows, scales!]);
-  });
-  const largest = largestOf(graph, name, scaled);
+  const rows = graph.node("Reshape", `${name}.rows`, [
+    weights,
+    graph.int64("weight_rows", [0, kvHeads, 1, group, -1]),
+  ]);
+  const all = ring.blocks.map(([, scales]) => scales!);
+  const scales = joined(graph, `${name}.scales`, all);
+  const scaled = graph.node("Mul", `${name}.scaled`, [rows, scales]);
+  // Of hidden rows, which hold anything, weights are 0: nothing of them is seen here either.
+  const largest = perKvHead(graph, "ReduceMax", `${name}.largest`, scaled);
   const of = { largest, group, as: POSITIVE };
+  const steps = stepsOf(graph, name, of);
+  const raised = graph.node("Mul", `${name}.raised`, [scaled, steps]);
+  const bytes = byBlock(graph, name, {
+    all: planes(graph, name, raised, group),
+    ring,
+  });
   const sums = ring.blocks.map(([codes], block) => {
-    const at = `${name}.block${block}`;
-    const bytes = planes(graph, at, { ...of, numbers: scaled[block]! });
-    return product(graph, `${at}.sums`, { bytes, codes, as: POSITIVE });
+    const factors = { bytes: bytes[block]!, codes, as: POSITIVE };
+    return product(graph, `${name}.sums${block}`, factors);
   });
   const both = sums.length === 1
     ? sums[0]!
@@ -94,55 +111,53 @@ export function integerMix(
   ]);
 }
 
-/** The largest of the numbers of a KV head: `[batch, kvHeads, 1, 1, 1]`. */
-function largestOf(
+/** One number for each KV head: `[batch, kvHeads, 1, 1, 1]`. */
+function perKvHead(
+  graph: GraphBuilder,
+  operator: "ReduceL2" | "ReduceMax",
+  name: string,
+  numbers: string,
+): string {
+  const axes = graph.int64("within_kv_head", [2, 3, 4]);
+  return graph.node(operator, name, [numbers, axes]);
+}
+
+/** What numbers are multiplied with to be cut into planes: `[batch, kvHeads, planes, 1, 1]`. */
+function stepsOf(
   graph: GraphBuilder,
   name: string,
-  numbers: readonly string[],
+  { largest, as }: { largest: string; as: Planes },
 ): string {
-  const each = numbers.map((of, i) =>
-    graph.node("ReduceMax", `${name}.largest${i}`, [
-      of,
-      graph.int64("within_kv_head", [2, 3, 4]),
-    ])
+  const steps = byPlane(graph, "steps", as, as.steps * 256 ** (PLANES - 1));
+  return graph.node("Div", `${name}.steps`, [steps, largest]);
+}
+
+/** A constant for each plane, of which the last one's is given. */
+function byPlane(
+  graph: GraphBuilder,
+  of: string,
+  { name }: Planes,
+  last: number,
+): string {
+  const all = Float32Array.from(
+    { length: PLANES },
+    (_, plane) => last * 256 ** (plane + 1 - PLANES),
   );
-  return each.length === 1
-    ? each[0]!
-    : graph.node("Max", `${name}.largest`, each);
+  return graph.constant(`${of}_${name}`, all, [PLANES, 1, 1]);
 }
 
 /**
- * Numbers as bytes, `[batch, kvHeads, 1, planes × group, n]`: the highest of all of a KV head's rows first.
- * All are cut from the same number, multiplied by powers of 2, so they agree on it to the last bit. Where
- * all numbers are 0 the bytes are any, and what comes of them is multiplied by the largest, 0.
+ * Cuts numbers that are raised to the planes' steps, `[batch, kvHeads, planes, group, n]`, to bytes: `[batch,
+ * kvHeads, 1, planes × group, n]`. All of a number's are of the same, multiplied by powers of 2, so they agree on
+ * it to the last bit. Where the largest is 0 they are any, and what comes of them is multiplied by it again.
  */
 function planes(
   graph: GraphBuilder,
   name: string,
-  { numbers, largest, group, as: { name: kind, steps, zero } }: {
-    numbers: string;
-    largest: string;
-    group: number;
-    as: Planes;
-  },
+  raised: string,
+  group: number,
 ): string {
-  const byPlane = (of: string, last: number) => {
-    const all = Float32Array.from(
-      { length: PLANES },
-      (_, plane) => last * 256 ** (plane + 1 - PLANES),
-    );
-    return graph.constant(`${of}_${kind}`, all, [PLANES, 1, 1]);
-  };
-  const scale = graph.node("Div", `${name}.scale`, [
-    byPlane("steps", steps * 256 ** (PLANES - 1)),
-    largest,
-  ]);
-  const raised = graph.node("Mul", `${name}.steps`, [numbers, scale]);
-  const moved = zero === 0 ? raised : graph.node("Add", `${name}.moved`, [
-    raised,
-    byPlane("zero", zero * (256 ** PLANES - 1) / 255),
-  ]);
-  const cut = graph.cast(`${name}.cut`, moved, "int32");
+  const cut = graph.cast(`${name}.cut`, raised, "int32");
   const bytes = graph.cast(`${name}.bytes`, cut, "uint8"); // keeps the low 8 bits
   return graph.node("Reshape", `${name}.planes`, [
     bytes,

@@ -14,16 +14,7 @@ import {
 } from "../../cache/row_codec.ts";
 import { type GraphBuilder, MICROSOFT } from "../graph_builder.ts";
 import { integerMix, integerScores } from "./integer_products.ts";
-
-/** The keys or the values of a ring, as inputs of a graph. */
-export interface Ring {
-  readonly kvHeads: number;
-  /** Query heads of a KV head. */
-  readonly group: number;
-  readonly headDim: number;
-  /** By block: a tensor for each part of a row. */
-  readonly blocks: readonly (readonly string[])[];
-}
+import { byBlock, joined, type Ring } from "./ring.ts";
 
 /** A way to keep rows. */
 export interface RowFormat {
@@ -34,15 +25,20 @@ export interface RowFormat {
   readonly valuesByRow: boolean;
   /** What a row of `width` values is kept as. */
   parts(width: number): readonly RowPart[];
-  /** Adds the nodes of queries' scores, by block: `[batch, kvHeads, group, chunk, rows]`. */
+  /**
+   * Adds the nodes of queries' scores.
+   *
+   * @returns what they are side by side, `[batch, kvHeads, group, chunk, rows]` each
+   */
   scores(
     graph: GraphBuilder,
     name: string,
     of: { query: string; ring: Ring },
   ): readonly string[];
   /**
-   * Adds the nodes of the mix of values by their weights, which are given by block.
+   * Adds the nodes of the mix of values.
    *
+   * @param of.weights by block, or all in one if rows are encoded
    * @returns what adds up to it, `[batch, kvHeads, group, chunk, headDim]` each
    */
   mix(
@@ -80,8 +76,9 @@ export const DECODED_INT8_ROWS: RowFormat = {
   valuesByRow: true,
   parts: (width) => INT8_CODEC.parts(width),
   scores: columnProducts(decodeColumns).scores,
-  mix: (graph, name, { weights, ring }) =>
-    ring.blocks.map(([codes, scales], block) => {
+  mix(graph, name, { weights, ring }) {
+    const each = ofEachBlock(graph, name, { weights, ring });
+    return ring.blocks.map(([codes, scales], block) => {
       const rowScales = graph.node("Reshape", `${name}.scales${block}`, [
         scales!,
         graph.int64("row_scales", [0, ring.kvHeads, 1, -1, 1]),
@@ -91,10 +88,11 @@ export const DECODED_INT8_ROWS: RowFormat = {
         rowScales,
       ], { attributes: { axis: 4, block_size: ring.headDim } });
       return graph.node("MatMul", `${name}.mix${block}`, [
-        weights[block]!,
+        each[block]!,
         rows,
       ]);
-    }),
+    });
+  },
 };
 
 /**
@@ -104,16 +102,21 @@ export const DECODED_INT8_ROWS: RowFormat = {
 export const INT8_ROWS: RowFormat = {
   ...DECODED_INT8_ROWS,
   scores(graph, name, of) {
-    const outputs = of.ring.blocks.map((_, block) => `${name}${block}`);
-    graph.either(outputs, ONE_TOKEN, {
-      then: () => integerScores(graph, `${name}.one`, of),
-      otherwise: () => DECODED_INT8_ROWS.scores(graph, `${name}.many`, of),
+    graph.either([name], ONE_TOKEN, {
+      then: () => [integerScores(graph, `${name}.one`, of)],
+      otherwise: () => {
+        const many = DECODED_INT8_ROWS.scores(graph, `${name}.many`, of);
+        return [joined(graph, `${name}.many`, many)];
+      },
     });
-    return outputs;
+    return [name];
   },
   mix(graph, name, of) {
     graph.either([name], ONE_TOKEN, {
-      then: () => [integerMix(graph, `${name}.one`, of)],
+      then: () => {
+        const { weights: [all], ring } = of;
+        return [integerMix(graph, `${name}.one`, { weights: all!, ring })];
+      },
       otherwise: () => {
         const parts = DECODED_INT8_ROWS.mix(graph, `${name}.many`, of);
         return [graph.node("Sum", `${name}.many`, parts)];
@@ -159,14 +162,26 @@ function columnProducts(decode: Decode): Pick<RowFormat, "scores" | "mix"> {
           decode(graph, `${name}.block${block}`, parts, ring),
         ])
       ),
-    mix: (graph, name, { weights, ring }) =>
-      ring.blocks.map((parts, block) =>
+    mix(graph, name, { weights, ring }) {
+      const each = ofEachBlock(graph, name, { weights, ring });
+      return ring.blocks.map((parts, block) =>
         graph.node("FusedMatMul", `${name}.mix${block}`, [
-          weights[block]!,
+          each[block]!,
           decode(graph, `${name}.block${block}`, parts, ring),
         ], { domain: MICROSOFT, attributes: { transB: 1 } })
-      ),
+      );
+    },
   };
+}
+
+/** Weights by block, whether they are given so or all in one. */
+function ofEachBlock(
+  graph: GraphBuilder,
+  name: string,
+  { weights, ring }: { weights: readonly string[]; ring: Ring },
+): readonly string[] {
+  if (weights.length === ring.blocks.length) return weights;
+  return byBlock(graph, `${name}.weights`, { all: weights[0]!, ring });
 }
 
 function decodeColumns(
