@@ -7,7 +7,7 @@
  * @module
  */
 import { type GraphBuilder, MICROSOFT } from "../graph_builder.ts";
-import { byBlock, joined, type Ring } from "./ring.ts";
+import { byBlock, type Ring } from "./ring.ts";
 
 /** Bytes of a number. */
 const PLANES = 3;
@@ -26,45 +26,30 @@ const SIGNED: Planes = { name: "signed", steps: 127, zero: 128 };
 const POSITIVE: Planes = { name: "positive", steps: 255, zero: 0 };
 
 /**
- * Scores of one query each.
+ * Scores of one query each, by block.
  *
  * @param of.query `[batch, kvHeads, group, 1, headDim]`
  * @param of.ring codes `[batch, kvHeads, 1, headDim, rows]`, scales `[batch, kvHeads, 1, 1, rows]`
- * @returns `[batch, kvHeads, group, 1, all rows]`
+ * @returns `[batch, kvHeads, group, 1, rows]` each
  */
 export function integerScores(
   graph: GraphBuilder,
   name: string,
   { query, ring }: { query: string; ring: Ring },
-): string {
-  const { kvHeads, group, headDim } = ring;
-  const rows = graph.node("Reshape", `${name}.rows`, [
-    query,
-    graph.int64("query_rows", [0, kvHeads, 1, group, headDim]),
-  ]);
+): string[] {
   // No number is larger than this, and less is lost by it than f32 is exact.
-  const largest = perKvHead(graph, "ReduceL2", `${name}.length`, rows);
-  const of = { largest, group, as: SIGNED };
-  const scale = stepsOf(graph, name, of);
-  const raised = graph.node("Mul", `${name}.raised`, [rows, scale]);
+  const largest = perKvHead(graph, "ReduceL2", `${name}.length`, query);
+  const raised = raise(graph, name, { numbers: query, largest, as: SIGNED });
   const zeros = byPlane(graph, "zero", SIGNED, SIGNED.zero * ONES);
   const moved = graph.node("Add", `${name}.moved`, [raised, zeros]);
-  const bytes = planes(graph, name, moved, group);
-  const sums = ring.blocks.map(([codes], block) =>
-    product(graph, `${name}.sums${block}`, { bytes, codes, as: SIGNED })
-  );
-  const whole = graph.node("MatMul", `${name}.whole`, [
-    planeWeights(graph, name, of),
-    joined(graph, `${name}.sums`, sums),
-  ]);
-  const scaled = graph.node("Mul", `${name}.scaled`, [
-    whole,
-    joined(graph, `${name}.scales`, ring.blocks.map(([, scales]) => scales!)),
-  ]);
-  return graph.node("Reshape", `${name}.scores`, [
-    scaled,
-    graph.int64("query_scores", [0, kvHeads, group, 1, -1]),
-  ]);
+  const bytes = planes(graph, name, { raised: moved, ring });
+  const weights = planeWeights(graph, name, { largest, as: SIGNED });
+  return ring.blocks.map(([codes, scales], block) => {
+    const at = `${name}.block${block}`;
+    const sums = product(graph, at, { bytes, codes, as: SIGNED });
+    const whole = together(graph, at, { sums, weights, ring });
+    return graph.node("Mul", `${at}.scaled`, [whole, scales!]);
+  });
 }
 
 /**
@@ -79,36 +64,27 @@ export function integerMix(
   name: string,
   { weights, ring }: { weights: string; ring: Ring },
 ): string {
-  const { kvHeads, group } = ring;
-  const rows = graph.node("Reshape", `${name}.rows`, [
-    weights,
-    graph.int64("weight_rows", [0, kvHeads, 1, group, -1]),
-  ]);
   const all = ring.blocks.map(([, scales]) => scales!);
-  const scales = joined(graph, `${name}.scales`, all);
-  const scaled = graph.node("Mul", `${name}.scaled`, [rows, scales]);
+  const scales = all.length === 1
+    ? all[0]!
+    : graph.node("Concat", `${name}.scales`, all, { attributes: { axis: -1 } });
+  const scaled = graph.node("Mul", `${name}.scaled`, [weights, scales]);
   // Of hidden rows, which hold anything, weights are 0: nothing of them is seen here either.
   const largest = perKvHead(graph, "ReduceMax", `${name}.largest`, scaled);
-  const of = { largest, group, as: POSITIVE };
-  const steps = stepsOf(graph, name, of);
-  const raised = graph.node("Mul", `${name}.raised`, [scaled, steps]);
+  const raised = raise(graph, name, { numbers: scaled, largest, as: POSITIVE });
   const bytes = byBlock(graph, name, {
-    all: planes(graph, name, raised, group),
+    all: planes(graph, name, { raised, ring }),
     ring,
   });
   const sums = ring.blocks.map(([codes], block) => {
     const factors = { bytes: bytes[block]!, codes, as: POSITIVE };
-    return product(graph, `${name}.sums${block}`, factors);
+    return product(graph, `${name}.block${block}`, factors);
   });
-  const both = sums.length === 1
-    ? sums[0]!
-    : graph.node("Sum", `${name}.sums`, sums);
-  const by = planeWeights(graph, name, of);
-  const whole = graph.node("MatMul", `${name}.whole`, [by, both]);
-  return graph.node("Reshape", `${name}.mix`, [
-    whole,
-    graph.int64("query_mix", [0, kvHeads, group, 1, -1]),
-  ]);
+  return together(graph, name, {
+    sums: sums.length === 1 ? sums[0]! : graph.node("Sum", `${name}.sum`, sums),
+    weights: planeWeights(graph, name, { largest, as: POSITIVE }),
+    ring,
+  });
 }
 
 /** One number for each KV head: `[batch, kvHeads, 1, 1, 1]`. */
@@ -122,14 +98,17 @@ function perKvHead(
   return graph.node(operator, name, [numbers, axes]);
 }
 
-/** What numbers are multiplied with to be cut into planes: `[batch, kvHeads, planes, 1, 1]`. */
-function stepsOf(
+/** Numbers `[batch, kvHeads, group, 1, n]` in each plane's steps, `[batch, kvHeads, group, planes, n]`. */
+function raise(
   graph: GraphBuilder,
   name: string,
-  { largest, as }: { largest: string; as: Planes },
+  { numbers, largest, as }: { numbers: string; largest: string; as: Planes },
 ): string {
-  const steps = byPlane(graph, "steps", as, as.steps * 256 ** (PLANES - 1));
-  return graph.node("Div", `${name}.steps`, [steps, largest]);
+  const scale = graph.node("Div", `${name}.steps`, [
+    byPlane(graph, "steps", as, as.steps * 256 ** (PLANES - 1)),
+    largest,
+  ]);
+  return graph.node("Mul", `${name}.raised`, [numbers, scale]);
 }
 
 /** A constant for each plane, of which the last one's is given. */
@@ -143,52 +122,42 @@ function byPlane(
     { length: PLANES },
     (_, plane) => last * 256 ** (plane + 1 - PLANES),
   );
-  return graph.constant(`${of}_${name}`, all, [PLANES, 1, 1]);
+  return graph.constant(`${of}_${name}`, all, [PLANES, 1]);
 }
 
 /**
- * Cuts numbers that are raised to the planes' steps, `[batch, kvHeads, planes, group, n]`, to bytes: `[batch,
- * kvHeads, 1, planes × group, n]`. All of a number's are of the same, multiplied by powers of 2, so they agree on
- * it to the last bit. Where the largest is 0 they are any, and what comes of them is multiplied by it again.
+ * Cuts numbers in steps to bytes, `[batch, kvHeads, 1, group × planes, n]`. All of a number's are of the same,
+ * multiplied by powers of 2, so they agree on it to the last bit. Where the largest is 0 they are any, and what
+ * comes of them is multiplied by it again.
  */
 function planes(
   graph: GraphBuilder,
   name: string,
-  raised: string,
-  group: number,
+  { raised, ring }: { raised: string; ring: Ring },
 ): string {
   const cut = graph.cast(`${name}.cut`, raised, "int32");
   const bytes = graph.cast(`${name}.bytes`, cut, "uint8"); // keeps the low 8 bits
   return graph.node("Reshape", `${name}.planes`, [
     bytes,
-    graph.int64("planes", [0, 0, 1, PLANES * group, 0]),
+    graph.int64("planes", [0, 0, 1, ring.group * PLANES, 0]),
   ]);
 }
 
-/** Multiplied with the sums of planes, gives those of the numbers: `[batch, kvHeads, 1, group, planes × group]`. */
+/** What sums of planes count in those of the numbers: `[batch, kvHeads, 1, 1, planes]`. */
 function planeWeights(
   graph: GraphBuilder,
   name: string,
-  { largest, as: { name: kind, steps }, group }: {
-    largest: string;
-    as: Planes;
-    group: number;
-  },
+  { largest, as }: { largest: string; as: Planes },
 ): string {
-  const columns = PLANES * group;
-  const weights = Float32Array.from(
-    { length: group * columns },
-    (_, at) => {
-      const [row, column] = [Math.floor(at / columns), at % columns];
-      const plane = Math.floor(column / group);
-      return column % group === row ? 256 ** -plane / steps : 0;
-    },
+  const each = Float32Array.from(
+    { length: PLANES },
+    (_, plane) => 256 ** -plane / as.steps,
   );
-  const shape = [group, columns];
-  const constant = graph.constant(`weights_${kind}`, weights, shape);
-  return graph.node("Mul", `${name}.plane_weights`, [largest, constant]);
+  const constant = graph.constant(`weights_${as.name}`, each, [1, PLANES]);
+  return graph.node("Mul", `${name}.weights`, [largest, constant]);
 }
 
+/** Sums of planes times codes, `[batch, kvHeads, 1, group × planes, n]`. */
 function product(
   graph: GraphBuilder,
   name: string,
@@ -201,7 +170,20 @@ function product(
   const one = graph.constant("one", Float32Array.of(1), []);
   const nothing = graph.constant(`byte_${kind}`, Uint8Array.of(zero), []);
   const inputs = [bytes, codes!, one, one, nothing];
-  return graph.node("MatMulIntegerToFloat", name, inputs, {
+  return graph.node("MatMulIntegerToFloat", `${name}.sums`, inputs, {
     domain: MICROSOFT,
   });
+}
+
+/** The numbers' sums, of their planes': `[batch, kvHeads, group, 1, n]`. */
+function together(
+  graph: GraphBuilder,
+  name: string,
+  { sums, weights, ring }: { sums: string; weights: string; ring: Ring },
+): string {
+  const byHead = graph.node("Reshape", `${name}.by_head`, [
+    sums,
+    graph.int64("by_head", [0, 0, ring.group, PLANES, -1]),
+  ]);
+  return graph.node("MatMul", `${name}.whole`, [weights, byHead]);
 }

@@ -13,16 +13,6 @@ export interface Ring {
   readonly sizes: string;
 }
 
-/** Adds the node that puts what is given for each block side by side, if there are several. */
-export function joined(
-  graph: GraphBuilder,
-  name: string,
-  blocks: readonly string[],
-): string {
-  if (blocks.length === 1) return blocks[0]!;
-  return graph.node("Concat", name, blocks, { attributes: { axis: -1 } });
-}
-
 /** Adds the node that divides what is given for all rows by block, if there are several. */
 export function byBlock(
   graph: GraphBuilder,

@@ -14,7 +14,7 @@ import {
 } from "../../cache/row_codec.ts";
 import { type GraphBuilder, MICROSOFT } from "../graph_builder.ts";
 import { integerMix, integerScores } from "./integer_products.ts";
-import { byBlock, joined, type Ring } from "./ring.ts";
+import { byBlock, type Ring } from "./ring.ts";
 
 /** A way to keep rows. */
 export interface RowFormat {
@@ -25,11 +25,7 @@ export interface RowFormat {
   readonly valuesByRow: boolean;
   /** What a row of `width` values is kept as. */
   parts(width: number): readonly RowPart[];
-  /**
-   * Adds the nodes of queries' scores.
-   *
-   * @returns what they are side by side, `[batch, kvHeads, group, chunk, rows]` each
-   */
+  /** Adds the nodes of queries' scores, by block: `[batch, kvHeads, group, chunk, rows]`. */
   scores(
     graph: GraphBuilder,
     name: string,
@@ -102,14 +98,12 @@ export const DECODED_INT8_ROWS: RowFormat = {
 export const INT8_ROWS: RowFormat = {
   ...DECODED_INT8_ROWS,
   scores(graph, name, of) {
-    graph.either([name], ONE_TOKEN, {
-      then: () => [integerScores(graph, `${name}.one`, of)],
-      otherwise: () => {
-        const many = DECODED_INT8_ROWS.scores(graph, `${name}.many`, of);
-        return [joined(graph, `${name}.many`, many)];
-      },
+    const outputs = of.ring.blocks.map((_, block) => `${name}${block}`);
+    graph.either(outputs, ONE_TOKEN, {
+      then: () => integerScores(graph, `${name}.one`, of),
+      otherwise: () => DECODED_INT8_ROWS.scores(graph, `${name}.many`, of),
     });
-    return [name];
+    return outputs;
   },
   mix(graph, name, of) {
     graph.either([name], ONE_TOKEN, {
