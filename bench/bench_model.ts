@@ -99,14 +99,14 @@ function hostDecoders(
   const open = async (room: DecoderRoom) => {
     using file = await openGguf(model.path);
     const source = { file, sha256: model.sha256, graphs };
-    const rings = { ...ringShape(room), threads };
+    const rings = { ...ringShape(room, engine), threads };
     return await openHostModel(engine, source, rings);
   };
   return {
     async decoder({ sinks, window }, options) {
       const keptLayers = (await calibration)?.keptLayers ?? [];
       const room = { sinks, window, slots: 1, keptLayers, ...options };
-      const { blocks, formats, layered } = ringShape(room);
+      const { blocks, formats, layered } = ringShape(room, engine);
       const key = `${blocks} ${formats.name} ${layered}`;
       const graph = opened.get(key) ?? open(room);
       opened.set(key, graph);

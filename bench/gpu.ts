@@ -77,6 +77,7 @@ async function openComposed(gpu: Gpu, source: ModelSource): Promise<Decoder> {
   const engine: Engine = {
     name: "wasm",
     linear: { kind: "blocks", accuracyLevel: 0 },
+    integers: false,
     chunk: 64,
     async open(graph) {
       const ort = await import("onnxruntime-web/webgpu");

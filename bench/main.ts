@@ -5,6 +5,7 @@
  * @module
  */
 import { readConfig } from "../lib/config.ts";
+import { checkWritable, writeJson } from "./json_file.ts";
 import { measureAll } from "./measure_all.ts";
 import { type BenchOptions, parseBenchOptions, USAGE } from "./options.ts";
 import { exitStatus } from "../lib/program/program.ts";
@@ -12,26 +13,15 @@ import { exitStatus } from "../lib/program/program.ts";
 /** Whether all that was asked for could be measured. */
 async function bench(options: BenchOptions): Promise<boolean> {
   const config = readConfig();
-  await checkFiles(options);
+  if (options.text !== undefined) await Deno.stat(options.text);
+  await checkWritable(options.json);
   const report = await measureAll({
     ...config,
     engine: options.engine ?? config.engine,
   }, options);
   for (const note of report.notes) console.error(`Not measured: ${note}`);
-  if (options.json) {
-    await Deno.writeTextFile(
-      options.json,
-      JSON.stringify(report, null, 2) + "\n",
-    );
-  }
+  await writeJson(options.json, report);
   return report.notes.length === 0;
-}
-
-/** Fails now rather than after an hour of measuring. */
-async function checkFiles({ text, json }: BenchOptions): Promise<void> {
-  if (text !== undefined) await Deno.stat(text);
-  if (json === undefined) return;
-  using _file = await Deno.open(json, { create: true, append: true });
 }
 
 if (import.meta.main) {

@@ -4,6 +4,7 @@ import { SinkWindow } from "../lib/cache/sink_window.ts";
 import type { Config } from "../lib/config.ts";
 import { type BenchModel, openBenchModel, SINKS } from "./bench_model.ts";
 import { describeMachine } from "./machine.ts";
+import { measureBits } from "./measurements/bits.ts";
 import { measureCached } from "./measurements/cached.ts";
 import { measureKlOf } from "./measurements/kl.ts";
 import { measureMixed } from "./measurements/mixed.ts";
@@ -76,6 +77,15 @@ const MEASURE: Measure = {
         held,
         streams: options.streams ?? counts,
       });
+    return (await each(held, measure)).flat();
+  },
+  bits: async ({ model, options, sizes: { held, bits } }) => {
+    const { counts, ...rest } = bits;
+    const measure = async (held: number) =>
+      (await each(
+        options.streams ?? counts,
+        (streams) => measureBits(model, { ...rest, held, streams }),
+      )).flat();
     return (await each(held, measure)).flat();
   },
   mixed: ({ model, sizes }) =>

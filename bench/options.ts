@@ -11,6 +11,7 @@ export const MEASUREMENTS = [
   "recompute",
   "stream",
   "streams",
+  "bits",
   "mixed",
   "kl",
 ] as const;

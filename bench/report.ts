@@ -1,5 +1,6 @@
 /** What a run of the benchmarks gives, as `--json` writes it and as it is printed. @module */
 import type { Machine } from "./machine.ts";
+import type { BitsResult } from "./measurements/bits.ts";
 import type { CachedResult } from "./measurements/cached.ts";
 import type { KlResult } from "./measurements/kl.ts";
 import type { MixedResult } from "./measurements/mixed.ts";
@@ -10,6 +11,7 @@ import type { SpeedResult } from "./measurements/speed.ts";
 import type { StreamResult, StreamVerdict } from "./measurements/stream.ts";
 import type { StreamsResult } from "./measurements/streams.ts";
 import {
+  renderBits,
   renderMixed,
   renderPeerStreams,
   renderStreams,
@@ -24,6 +26,7 @@ export interface ResultOf {
   recompute: RecomputeResult[];
   stream: StreamResult;
   streams: StreamsResult[];
+  bits: BitsResult[];
   mixed: MixedResult;
   kl: KlResult;
   peers: PeerResult[];
@@ -67,6 +70,7 @@ const RENDERERS: {
   recompute: renderRecompute,
   stream: renderStream,
   streams: renderStreams,
+  bits: renderBits,
   mixed: renderMixed,
   kl: renderKl,
   peers: renderPeers,

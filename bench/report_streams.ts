@@ -1,4 +1,5 @@
 /** Results of several conversations at once as they are printed. @module */
+import type { BitsResult } from "./measurements/bits.ts";
 import type { MixedResult } from "./measurements/mixed.ts";
 import type { PeerStreamsResult } from "./measurements/peer_streams.ts";
 import type { StreamsResult } from "./measurements/streams.ts";
@@ -34,6 +35,33 @@ export function renderStreams(results: readonly StreamsResult[]): string {
         result.between.p50.toFixed(1),
         result.between.p99.toFixed(1),
         String(result.prompt),
+        String(result.rounds),
+      ]),
+    },
+  );
+}
+
+/** What a step costs with rows of so many bits. */
+export function renderBits(results: readonly BitsResult[]): string {
+  return section(
+    "Rows of so many bits, median of rounds; ratios are over rows of 32",
+    {
+      columns: [
+        "held",
+        "streams",
+        "bits",
+        "ms/step",
+        "ratio",
+        "prompts ms",
+        "rounds",
+      ],
+      rows: results.map((result) => [
+        String(result.held),
+        String(result.streams),
+        String(result.bits),
+        result.stepMs.toFixed(2),
+        result.ratio.toFixed(2),
+        result.promptMs.toFixed(0),
         String(result.rounds),
       ]),
     },

@@ -25,6 +25,12 @@ export interface Sizes {
     readonly prompt: number;
     readonly rounds: number;
   };
+  readonly bits: {
+    /** Numbers of conversations side by side. */
+    readonly counts: readonly number[];
+    readonly tokens: number;
+    readonly rounds: number;
+  };
   readonly mixed: {
     readonly streams: number;
     readonly held: number;
@@ -46,6 +52,7 @@ export const FULL: Sizes = {
   recompute: { held: [256, 1024], tokens: 16, rounds: 5 },
   stream: { every: 1000, warmup: 2000 },
   streams: { counts: [1, 2, 4, 8], tokens: 48, prompt: 128, rounds: 7 },
+  bits: { counts: [1, 8], tokens: 32, rounds: 7 },
   mixed: { streams: 4, held: 512, tokens: 48, prompt: 4000, rounds: 3 },
   klTokens: 512,
   peerTurns: 3,
@@ -60,6 +67,7 @@ export const QUICK: Sizes = {
   recompute: { held: [128], tokens: 8, rounds: 3 },
   stream: { every: 100, warmup: 200 },
   streams: { counts: [1, 2], tokens: 8, prompt: 32, rounds: 2 },
+  bits: { counts: [1, 2], tokens: 8, rounds: 2 },
   mixed: { streams: 4, held: 64, tokens: 8, prompt: 400, rounds: 1 },
   klTokens: 128,
   peerTurns: 1,

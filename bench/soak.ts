@@ -5,6 +5,7 @@
  * @module
  */
 import { exitStatus } from "../lib/program/program.ts";
+import { checkWritable, writeJson } from "./json_file.ts";
 import { startServer } from "./server.ts";
 import { checkSoak } from "./soak/checks.ts";
 import { holdConversation } from "./soak/conversation.ts";
@@ -15,7 +16,8 @@ import { runSoak } from "./soak/run.ts";
 
 /** Whether all that must hold did. */
 async function soak(options: SoakOptions): Promise<boolean> {
-  const { turns, memory } = options;
+  const { turns, memory, json } = options;
+  await checkWritable(json);
   const variables = memory === undefined ? {} : { EVERSTREAM_MEMORY: memory };
   return turns === undefined
     ? await soakWithClients(variables, options)
@@ -42,7 +44,13 @@ async function soakWithClients(
     streamErrors: Object.fromEntries(tally.streamErrors),
     unexpected: Object.fromEntries(tally.unexpected),
   };
-  await writeJson(options, { samples, last, tally: plain, checks });
+  await writeJson(options.json, {
+    options,
+    samples,
+    last,
+    tally: plain,
+    checks,
+  });
   return checks.every(({ ok }) => ok);
 }
 
@@ -64,18 +72,11 @@ async function soakOneConversation(
     const result = await holdConversation(server, { turns, data });
     const checks = checkConversation(result);
     console.log(renderConversation(result, checks));
-    await writeJson(options, { ...result, checks });
+    await writeJson(options.json, { options, ...result, checks });
     return checks.every(({ ok }) => ok);
   } finally {
     await Deno.remove(data, { recursive: true });
   }
-}
-
-async function writeJson(options: SoakOptions, found: object): Promise<void> {
-  const { json } = options;
-  if (!json) return;
-  const report = { options, ...found };
-  await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
 }
 
 if (import.meta.main) {

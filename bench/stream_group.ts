@@ -9,7 +9,11 @@ import type { Decoder } from "../lib/decoder/decoder.ts";
 import { createSampler, type Sampler } from "../lib/sampling/mod.ts";
 import { Scheduler } from "../lib/scheduler/scheduler.ts";
 import type { Tokenizer } from "../lib/text/tokenizer.ts";
-import { type BenchModel, sentenceTokens } from "./bench_model.ts";
+import {
+  type BenchModel,
+  type BenchRoom,
+  sentenceTokens,
+} from "./bench_model.ts";
 
 /** Nothing that is measured is given up. */
 const NEVER = new AbortController().signal;
@@ -88,18 +92,18 @@ export class StreamGroup {
     this.#tokenizer = tokenizer;
   }
 
-  /** `count` conversations on a decoder with just the policy's rows for each. */
+  /** As many conversations as slots, on a decoder with just the policy's rows for each. */
   static async open(
     model: BenchModel,
     policy: SinkWindow,
-    count: number,
+    room: BenchRoom & { slots: number },
   ): Promise<StreamGroup> {
-    const decoder = await model.decoder(policy, { slots: count });
+    const decoder = await model.decoder(policy, room);
     const scheduler = new Scheduler(decoder);
     const sampler = createSampler({ temperature: 0 }, decoder.vocabulary);
     const of = { scheduler, decoder, sampler, policy };
     const streams = Array.from(
-      { length: count },
+      { length: room.slots },
       (_, slot) => new GroupedStream(slot, of),
     );
     return new StreamGroup(streams, model.tokenizer);

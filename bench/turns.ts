@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { readConfig } from "../lib/config.ts";
 import { exitStatus } from "../lib/program/program.ts";
 import { openBenchModel, SINKS } from "./bench_model.ts";
+import { checkWritable, writeJson } from "./json_file.ts";
 import { describeMachine, type Machine } from "./machine.ts";
 import { installLlamaCppPython, installNodeLlamaCpp } from "./peers/install.ts";
 import { renderMachine } from "./report.ts";
@@ -29,6 +30,7 @@ const PEERS_DIRECTORY = fileURLToPath(new URL(".peers", import.meta.url));
 /** Whether all that was asked for could be measured. */
 async function turns(options: TurnsOptions): Promise<boolean> {
   const { window, answer: maxTokens, json } = options;
+  await checkWritable(json);
   const { path, machine } = await configuredModel();
   console.log(renderMachine(machine));
   await using server = await startServer({
@@ -61,10 +63,7 @@ async function turns(options: TurnsOptions): Promise<boolean> {
   const results = await measureTurns(all, options.turns);
   console.log(`\n${renderTurns(results)}`);
   for (const note of notes) console.error(`Not measured: ${note}`);
-  if (json) {
-    const report = { schema: 1, machine, options, results, notes };
-    await Deno.writeTextFile(json, JSON.stringify(report, null, 2) + "\n");
-  }
+  await writeJson(json, { schema: 1, machine, options, results, notes });
   return notes.length === 0;
 }
 

@@ -37,7 +37,7 @@ export async function measureMixed(
   options: MixedOptions,
 ): Promise<MixedResult> {
   const { policy, streams, held, prompt, rounds } = options;
-  const group = await StreamGroup.open(model, policy, streams + 1);
+  const group = await StreamGroup.open(model, policy, { slots: streams + 1 });
   await group.begin(held);
   const steady = group.streams.slice(0, streams);
   const reader = group.streams[streams]!;

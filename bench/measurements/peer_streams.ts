@@ -61,7 +61,9 @@ export async function measurePeerStreams(
   for (const held of sizes) {
     const groups: StreamGroup[] = [];
     for (const count of streams) {
-      const group = await StreamGroup.open(model, policyOf(held), count);
+      const group = await StreamGroup.open(model, policyOf(held), {
+        slots: count,
+      });
       await group.begin(held);
       groups.push(group);
     }

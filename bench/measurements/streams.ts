@@ -52,7 +52,9 @@ export async function measureStreams(
   const prompt = Math.min(options.prompt, held);
   const all: Measured[] = [];
   for (const count of options.streams) {
-    const group = await StreamGroup.open(model, policyOf(held), count);
+    const group = await StreamGroup.open(model, policyOf(held), {
+      slots: count,
+    });
     await group.begin(held);
     await group.decode(Math.min(tokens, 8));
     all.push({ group, milliseconds: [], gaps: [], firstTokens: [] });

@@ -8,11 +8,9 @@
  * streams, for each HELD and each number instead: tokens per second of that many sequences together, each decoding 48
  * tokens greedily after HELD ones. CPU only, 2 threads; the medians of 3 rounds, after one that does not count.
  */
-import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
 import process from "node:process";
-import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { openModel } from "./open_node_llama_cpp.mjs";
 
 const THREADS = 2, BATCH = 512, DECODED = 48, ROUNDS = 3;
 
@@ -102,19 +100,7 @@ async function measureStreams(model, streams, tokensOf) {
 }
 
 async function main([directory, modelPath, ...sizes], streams) {
-  const home = resolve(directory, "node_modules", "node-llama-cpp");
-  const { version } = JSON.parse(
-    await readFile(join(home, "package.json"), "utf8"),
-  );
-  const { getLlama } = await import(
-    pathToFileURL(join(home, "dist", "index.js")).href
-  );
-  const llama = await getLlama({
-    gpu: false,
-    build: "never",
-    skipDownload: true,
-  });
-  const model = await llama.loadModel({ modelPath });
+  const { version, model } = await openModel(directory, modelPath);
   const sentence = model.tokenize(
     "The quick brown fox jumps over the lazy dog. ",
   );

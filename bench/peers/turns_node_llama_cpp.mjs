@@ -7,28 +7,17 @@
  * DIRECTORY has node-llama-cpp in its node_modules (see install.ts). Says its name, then for each line {"text": …} of
  * stdin prints the turn as one JSON line (see turns/client.ts). CPU only, 2 threads, greedy.
  */
-import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { pathToFileURL } from "node:url";
+import { openModel } from "./open_node_llama_cpp.mjs";
 
 const THREADS = 2, BATCH = 512;
 
 async function main([directory, modelPath, contextSize, maxTokens]) {
-  const home = resolve(directory, "node_modules", "node-llama-cpp");
-  const { version } = JSON.parse(
-    await readFile(join(home, "package.json"), "utf8"),
+  const { version, model, LlamaChatSession } = await openModel(
+    directory,
+    modelPath,
   );
-  const { getLlama, LlamaChatSession } = await import(
-    pathToFileURL(join(home, "dist", "index.js")).href
-  );
-  const llama = await getLlama({
-    gpu: false,
-    build: "never",
-    skipDownload: true,
-  });
-  const model = await llama.loadModel({ modelPath });
   const context = await model.createContext({
     contextSize: Number(contextSize),
     threads: THREADS,
@@ -42,7 +31,6 @@ async function main([directory, modelPath, contextSize, maxTokens]) {
   const print = (line) => console.log(JSON.stringify(line));
   print({ peer: `node-llama-cpp ${version}, LlamaChatSession` });
   for await (const line of createInterface({ input: process.stdin })) {
-    const messages = session.getChatHistory().length;
     const before = sequence.tokenMeter.usedInputTokens;
     const start = performance.now();
     let firstMs = null;
@@ -59,7 +47,7 @@ async function main([directory, modelPath, contextSize, maxTokens]) {
       cacheBytes: null,
       computed: sequence.tokenMeter.usedInputTokens - before,
       refusal: null,
-      forgotten: Math.max(0, messages + 2 - session.getChatHistory().length),
+      forgotten: 0, // by its client: what the session leaves out is seen in what it computes again
     });
   }
 }

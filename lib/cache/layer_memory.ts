@@ -33,7 +33,7 @@ export interface LayerCopy {
   readonly layout: SlotLayout;
   /** Rows of the ring that were in use, from its beginning. */
   readonly rows: number;
-  /** By tensor: `[heads, width, columns in use]`. */
+  /** By tensor: `[heads, width, columns in use]`, or by row. */
   readonly columns: readonly RowData[];
 }
 
@@ -56,7 +56,7 @@ export function claimRows(type: RowType, elements: number): RowData {
   return new ROW_ARRAYS[type](elements).fill(0);
 }
 
-/** A layer's tensors, `[slots, heads, width, tokens]` each. */
+/** A layer's tensors, `[slots, heads, width, tokens]` each, or by row. */
 export class LayerMemory {
   readonly tensors: readonly CacheTensor[];
   readonly layout: SlotLayout;
@@ -94,34 +94,32 @@ export class LayerMemory {
   }
 
   /**
-   * Writes the rows of a chunk: `rows(tensor)` are `[heads, chunk, width]`.
+   * Writes the rows of a chunk.
    *
    * @param first position of the chunk's first token
+   * @param rows what goes into a tensor: `[heads, chunk, width]` from the element `first`
    */
   write(
     slot: number,
     { first, places }: { first: number; places: readonly RowPlace[] },
-    rows: (tensor: CacheTensor) => RowData,
+    rows: (tensor: CacheTensor) => { data: RowData; first: number },
   ): void {
     for (const [i, tensor] of this.tensors.entries()) {
       const columns = places.map((place, t) =>
         this.#column(tensor, place, first + t)
       );
       if (columns.every((column) => column < 0)) continue;
-      const source = rows(tensor);
+      const { data, first: own } = rows(tensor);
       const memory = this.#memory[i]!;
       const { heads, width } = tensor;
-      const tokens = tensorTokens(tensor, this.layout);
-      const chunk = columns.length;
-      let line = slot * heads * width * tokens;
-      for (let head = 0; head < heads; head++) {
-        const row = head * chunk * width;
-        for (let d = 0; d < width; d++, line += tokens) {
-          for (let t = 0, from = row + d; t < chunk; t++, from += width) {
-            const column = columns[t]!;
-            if (column >= 0) memory[line + column] = source[from]!;
-          }
-        }
+      const { head } = strides(tensor, this.layout);
+      const put = tensor.byRow ? putRows : putColumns;
+      for (let h = 0; h < heads; h++) {
+        put(
+          { data, first: own + h * columns.length * width, width },
+          { data: memory, first: (slot * heads + h) * head, size: head },
+          columns,
+        );
       }
     }
   }
@@ -142,13 +140,18 @@ export class LayerMemory {
             })).filter(({ from, to }) => from >= 0 && to >= 0)
             : [],
         ];
-        const lines = target.heads * target.width;
-        const fromTokens = tensorTokens(source, other.layout);
-        const toTokens = tensorTokens(target, this.layout);
+        const { heads, width } = target;
+        const there = strides(source, other.layout);
+        const here = strides(target, this.layout);
         const [taken, memory] = [other.#memory[j]!, this.#memory[i]!];
-        for (let line = 0; line < lines; line++) {
-          const [a, b] = [line * fromTokens, line * toTokens];
-          for (const { from, to } of columns) memory[b + to] = taken[a + from]!;
+        for (let h = 0; h < heads; h++) {
+          for (let d = 0; d < width; d++) {
+            const a = h * there.head + d * there.value;
+            const b = h * here.head + d * here.value;
+            for (const { from, to } of columns) {
+              memory[b + to * here.token] = taken[a + from * there.token]!;
+            }
+          }
         }
       }
     }
@@ -213,20 +216,76 @@ export class LayerMemory {
 
   /** The columns of a slot's tensor that are in use while its ring has `rows` rows. */
   #part(tensor: CacheTensor, slot: number, rows: number): LinePart {
-    const { block } = tensor;
+    const { block, heads, width, byRow = false } = tensor;
     const before = (tensor.sinks ? this.layout.sinkRows : 0) +
       (tensor.tail ? this.layout.tailRows : 0);
     const ring = block === null ? 0 : Math.max(
       0,
       Math.min(rows - this.#blockStarts[block]!, this.layout.blocks[block]!),
     );
+    const token = byRow ? width : 1;
     return new LinePart(tensor.type, {
       start: slot * tensorElements(tensor, this.layout),
-      lines: tensor.heads * tensor.width,
-      length: tensorTokens(tensor, this.layout),
-      used: before + ring,
+      lines: byRow ? heads : heads * width,
+      length: tensorTokens(tensor, this.layout) * token,
+      used: (before + ring) * token,
     });
   }
+}
+
+/** One head's new rows, `[chunk, width]` from the element `first`. */
+interface NewRows {
+  readonly data: RowData;
+  readonly first: number;
+  readonly width: number;
+}
+
+/** One head's part of a tensor: `size` elements from `first`. */
+interface HeadPart {
+  readonly data: RowData;
+  readonly first: number;
+  readonly size: number;
+}
+
+/** Puts rows at those of `columns` that are not negative, each behind the other. */
+function putRows(
+  { data, first, width }: NewRows,
+  to: HeadPart,
+  columns: readonly number[],
+): void {
+  for (const [t, column] of columns.entries()) {
+    if (column < 0) continue;
+    const from = first + t * width;
+    to.data.set(data.subarray(from, from + width), to.first + column * width);
+  }
+}
+
+/** Puts rows at those of `columns` that are not negative, line by line. */
+function putColumns(
+  { data, first, width }: NewRows,
+  to: HeadPart,
+  columns: readonly number[],
+): void {
+  const tokens = to.size / width;
+  for (let d = 0; d < width; d++) {
+    const line = to.first + d * tokens;
+    for (let t = 0, at = first + d; t < columns.length; t++, at += width) {
+      const column = columns[t]!;
+      if (column >= 0) to.data[line + column] = data[at]!;
+    }
+  }
+}
+
+/** How far neighbours lie apart in a tensor's memory, in elements. */
+function strides(
+  tensor: CacheTensor,
+  layout: SlotLayout,
+): { head: number; value: number; token: number } {
+  const tokens = tensorTokens(tensor, layout);
+  const head = tensor.width * tokens;
+  return tensor.byRow
+    ? { head, value: 1, token: tensor.width }
+    : { head, value: tokens, token: 1 };
 }
 
 /** Whether two tensors hold the same part of rows of the ring. */

@@ -24,7 +24,8 @@ export const ROW_TYPE_BYTES: Readonly<Record<RowType, number>> = {
 
 /**
  * One tensor of a layer's cache, as the attention kind declares it: `[heads, width, tokens]`. A
- * token is a column, so that a product with a query or with weights reads memory in order.
+ * token is a column, so that a product with a query or with weights reads memory in order; a row,
+ * `[heads, tokens, width]`, where the product's kernel wants that.
  */
 export interface CacheTensor {
   /** Name; the graph's input for layer `l` is `${name}_${l}`. */
@@ -34,6 +35,8 @@ export interface CacheTensor {
   readonly type: RowType;
   readonly heads: number;
   readonly width: number;
+  /** Whether a token is a row of it, not a column. */
+  readonly byRow?: boolean;
   /** Whether it holds the sinks, before all others. */
   readonly sinks: boolean;
   /** Whether it holds the tail, behind the sinks. */
@@ -134,6 +137,14 @@ export function tensorTokens(tensor: CacheTensor, layout: SlotLayout): number {
   const { sinks, tail, block } = tensor;
   return (sinks ? layout.sinkRows : 0) + (tail ? layout.tailRows : 0) +
     (block === null ? 0 : layout.blocks[block]!);
+}
+
+/** Dimensions of a tensor: `[heads, width, tokens]`, or `[heads, tokens, width]` by row. */
+export function tensorDims<Size extends number | string>(
+  { heads, width, byRow = false }: CacheTensor,
+  tokens: Size,
+): [number, Size | number, Size | number] {
+  return byRow ? [heads, tokens, width] : [heads, width, tokens];
 }
 
 /** Elements of one tensor of one layer of one slot. */

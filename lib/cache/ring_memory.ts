@@ -12,10 +12,12 @@ import {
   type SlotRange,
 } from "./layer_memory.ts";
 import {
+  type CacheTensor,
   conversationBytes,
   type LayerCache,
   type RowType,
   type SlotLayout,
+  tensorDims,
   tensorElements,
   tensorTokens,
   windowRows,
@@ -50,7 +52,7 @@ export class RingMemory {
 
   /**
    * Tensors of one layer of some slots, by their graph inputs: views, with their shapes
-   * `[slots, heads, 1, width, tokens]`.
+   * `[slots, heads, 1, width, tokens]`, or by row.
    *
    * @param used the whole layout or what `usedLayout` leaves of it
    */
@@ -62,6 +64,7 @@ export class RingMemory {
     const memory = this.layers[layer]!;
     return memory.tensors.map((tensor, i) => {
       const tokens = tensorTokens(tensor, used);
+      const [heads, ...lines] = tensorDims(tensor, tokens);
       const whole = tokens === tensorTokens(tensor, memory.layout);
       return {
         input: `${tensor.name}_${layer}`,
@@ -71,7 +74,7 @@ export class RingMemory {
             0,
             range.count * tensorElements(tensor, used),
           ),
-        dims: [range.count, tensor.heads, 1, tensor.width, tokens],
+        dims: [range.count, heads, 1, ...lines],
       };
     });
   }
@@ -90,17 +93,12 @@ export class RingMemory {
     rows: Readonly<Record<string, Float32Array>>,
   ): void {
     const count = this.layers.length;
+    const encoder = new Encoder(rows);
     for (const [index, layer] of this.layers.entries()) {
       const places = at.places(index);
-      const encoded = new Map<string, RowData[]>();
-      layer.write(slot, { ...at, places }, ({ rows: name, encoded: of }) => {
-        const all = rows[name]!;
-        const size = all.length / count;
-        const own = all.subarray(index * size, (index + 1) * size);
-        if (!of) return own as Float32Array<ArrayBuffer>;
-        const parts = encoded.get(name) ?? of.codec.encode(own, of.rowWidth);
-        encoded.set(name, parts);
-        return parts[of.part]!;
+      layer.write(slot, { ...at, places }, (tensor) => {
+        const data = encoder.rows(tensor);
+        return { data, first: index * (data.length / count) };
       });
     }
   }
@@ -130,6 +128,27 @@ export class RingMemory {
       );
     }
     for (const [i, copy] of layers.entries()) this.layers[i]!.paste(slot, copy);
+  }
+}
+
+/** Encodes the rows of all layers at once: each small array on its own costs as much as its values. */
+class Encoder {
+  readonly #rows: Readonly<Record<string, Float32Array>>;
+  readonly #encoded = new Map<string, RowData[]>();
+
+  constructor(rows: Readonly<Record<string, Float32Array>>) {
+    this.#rows = rows;
+  }
+
+  /** What goes into a tensor, of all layers. */
+  rows({ rows: name, encoded }: CacheTensor): RowData {
+    const all = this.#rows[name] as Float32Array<ArrayBuffer>;
+    if (!encoded) return all;
+    const { codec, part, rowWidth } = encoded;
+    const key = `${codec.name} ${name}`;
+    const parts = this.#encoded.get(key) ?? codec.encode(all, rowWidth);
+    this.#encoded.set(key, parts);
+    return parts[part]!;
   }
 }
 

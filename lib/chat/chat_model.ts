@@ -100,11 +100,12 @@ export interface GenerationRequest extends PromptSource {
 export interface AnswerFormat {
   /** In XGrammar's EBNF. */
   readonly grammar: string;
+  /** The request's parameter that asks for it, in OpenAI's spelling. */
+  readonly param: string;
 }
 
 /** Messages whose tokens are counted. */
-export interface CountRequest {
-  messages: ChatMessage[];
+export interface CountRequest extends Omit<PromptSource, "prompt"> {
   /** Whether they go on with a thread. */
   continued: boolean;
 }

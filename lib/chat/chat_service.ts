@@ -33,7 +33,12 @@ import { Deadline } from "./deadline.ts";
 import { checkFormat, type Choice, chooseWithin } from "./formats.ts";
 import { pauses } from "./pauses.ts";
 import { PromptReader } from "./prompt_reader.ts";
-import { piecesOfTokens, readPieces, textOfPieces } from "./prompts.ts";
+import {
+  piecesOfTokens,
+  readPieces,
+  readPiecesBehind,
+  textOfPieces,
+} from "./prompts.ts";
 import { piecesOf } from "./template.ts";
 import {
   keyOf,
@@ -84,11 +89,10 @@ export class ChatService implements ChatModel {
     this.#grammars.close();
   }
 
-  async count({ messages, continued }: CountRequest): Promise<number> {
-    const { template } = this.#parts;
+  async count({ continued, ...source }: CountRequest): Promise<number> {
     const pieces = continued
-      ? template.renderBehind(messages)
-      : template.render(messages, { addGenerationPrompt: true });
+      ? readPiecesBehind(source, this.#parts)
+      : readPieces(source, this.#parts, { addGenerationPrompt: true });
     const ids = await this.#reader.encode(pieces, new AbortController().signal);
     return ids.length;
   }

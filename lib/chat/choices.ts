@@ -126,9 +126,7 @@ async function* withCalls(
   events: AsyncGenerator<GenerationEvent, void, void>,
 ): AsyncGenerator<ChoiceEvent, void, void> {
   if (tools.length === 0) return yield* events;
-  const reader = new ToolCallReader(() =>
-    `call_${crypto.randomUUID().replaceAll("-", "")}`
-  );
+  const reader = new ToolCallReader();
   let tokens = 0;
   for await (const event of events) {
     if (event.type === "start") {

@@ -55,21 +55,23 @@ export async function chooseWithin(
   const constrained = new ConstrainedSampler(sampler, constraint);
   return {
     sampler: constrained,
-    choose: () => constrained.choose().catch(rethrow),
+    choose: () => constrained.choose().catch(rethrow(format)),
     release: () => constraint.release(),
   };
 }
 
 function open(
   grammars: Grammars,
-  { grammar }: AnswerFormat,
+  format: AnswerFormat,
   signal: AbortSignal,
 ): Promise<Constraint> {
-  return grammars.open(grammar, signal).catch(rethrow);
+  return grammars.open(format.grammar, signal).catch(rethrow(format));
 }
 
-function rethrow(error: unknown): never {
-  throw error instanceof GrammarError
-    ? new RequestError(error.message, "response_format")
-    : error;
+function rethrow({ param }: AnswerFormat): (error: unknown) => never {
+  return (error) => {
+    throw error instanceof GrammarError
+      ? new RequestError(error.message, param)
+      : error;
+  };
 }

@@ -13,7 +13,7 @@ import type { ChatParts } from "./chat_parts.ts";
 import { ConversationLog, isJoint } from "./conversation_log.ts";
 import { pauses } from "./pauses.ts";
 import { policyFor, threadPolicy } from "./policies.ts";
-import { readPieces } from "./prompts.ts";
+import { readPieces, readPiecesBehind } from "./prompts.ts";
 import { canonicalText } from "./template.ts";
 import type { ThreadRequest } from "./thread.ts";
 import type { Memory, Prompt } from "./turn.ts";
@@ -81,7 +81,7 @@ export class PromptReader {
     thread: ThreadRequest,
     signal: AbortSignal,
   ): Promise<Prompt> {
-    const pieces = this.#parts.template.renderBehind(request.messages);
+    const pieces = readPiecesBehind(request, this.#parts);
     const { fingerprint, policies } = this.#parts;
     const { formats, standard: { decoder: { room } } } = this.#lanes;
     const offer = { ...policies, model: fingerprint.model, formats, room };

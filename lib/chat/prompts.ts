@@ -1,7 +1,11 @@
 /** What prompts are made of, as pieces and as text. @module */
 import type { Piece, Tokenizer } from "../text/tokenizer.ts";
-import { type PromptSource, RequestError } from "./chat_model.ts";
-import type { ChatTemplate } from "./template.ts";
+import {
+  type ChatMessage,
+  type PromptSource,
+  RequestError,
+} from "./chat_model.ts";
+import { canonicalText, type ChatTemplate, piecesOf } from "./template.ts";
 
 /** What reads prompts. */
 export interface PromptReader {
@@ -34,6 +38,32 @@ export function readPieces(
     : [text];
 }
 
+/**
+ * The pieces of messages that go on with a conversation. Tools are told of in a system block before
+ * them, which is the first of them if that is the system's.
+ *
+ * @throws {RequestError} if there are tools and the template knows none, or messages cannot come there
+ */
+export function readPiecesBehind(
+  { messages, tools = [] }: PromptSource,
+  { template }: Pick<PromptReader, "template">,
+): Piece[] {
+  if (!template.toolCalls) refuseTools({ messages, tools });
+  const behind = (messages: ChatMessage[], addGenerationPrompt: boolean) =>
+    template.renderBehind(messages, { addGenerationPrompt });
+  if (tools.length === 0) return behind(messages, true);
+  const given = messages[0]?.role === "system" ? messages[0] : null;
+  const system = given ?? { role: "system", content: "" };
+  const end = behind([], false);
+  const block = template.render([system], {
+    addGenerationPrompt: false,
+    tools,
+  });
+  const others = canonicalText(behind(messages.slice(given ? 1 : 0), true))
+    .slice(canonicalText(end).length);
+  return [...end, ...block, ...piecesOf(others)];
+}
+
 function refuseTools({ messages, tools = [] }: PromptSource): void {
   const what =
     "this model's chat template has no tools whose calls this server can read";
@@ -45,10 +75,9 @@ function refuseTools({ messages, tools = [] }: PromptSource): void {
   }
   const index = messages.findIndex(({ toolCalls }) => toolCalls);
   if (index < 0) return;
-  const param = `messages[${index}].tool_calls`;
   throw new RequestError(
-    `'${param}' must be left out: ${what}. Remove it, or use another model.`,
-    param,
+    `Calls of tools must be left out: ${what}. Remove them, or use another model.`,
+    `messages[${index}].tool_calls`,
   );
 }
 

@@ -32,13 +32,16 @@ export interface ChatTemplate {
    */
   render(messages: readonly ChatMessage[], options: RenderOptions): Piece[];
   /**
-   * What comes behind an answer when these messages follow it, up to where the next answer begins;
-   * nothing of what came before the answer is needed.
+   * What comes behind an answer when these messages follow it, with `addGenerationPrompt` up to where
+   * the next answer begins; nothing of what came before the answer is needed.
    *
    * @throws {RequestError} as {@linkcode ChatTemplate.render}, and if the template rewrites what came
    * before.
    */
-  renderBehind(messages: readonly ChatMessage[]): Piece[];
+  renderBehind(
+    messages: readonly ChatMessage[],
+    options: Pick<RenderOptions, "addGenerationPrompt">,
+  ): Piece[];
   /**
    * The prompt's leading system block: what the template renders for the leading system message
    * alone, or without one, the block that it inserts by itself. `null` where the whole prompt does
@@ -135,13 +138,16 @@ class JinjaChatTemplate implements ChatTemplate {
     });
   }
 
-  renderBehind(messages: readonly ChatMessage[]): Piece[] {
+  renderBehind(
+    messages: readonly ChatMessage[],
+    options: Pick<RenderOptions, "addGenerationPrompt">,
+  ): Piece[] {
     const asked: ChatMessage = { role: "user", content: "user" };
     const answer: ChatMessage = { role: "assistant", content: "assistant" };
-    const prompt = { addGenerationPrompt: true };
-    const before = canonicalText(this.render([asked], prompt)) + answer.content;
+    const prompt = this.render([asked], { addGenerationPrompt: true });
+    const before = canonicalText(prompt) + answer.content;
     const whole = canonicalText(
-      this.render([asked, answer, ...messages], prompt),
+      this.render([asked, answer, ...messages], options),
     );
     if (!whole.startsWith(before)) {
       throw new RequestError(

@@ -48,8 +48,8 @@ export class ToolCallReader {
   #space = "";
   #called = false;
 
-  /** @param newId makes the id of a call */
-  constructor(newId: () => string) {
+  /** @param newId makes the id of a call; by default such as is never given twice */
+  constructor(newId: () => string = newCallId) {
     this.#newId = newId;
   }
 
@@ -88,8 +88,9 @@ export class ToolCallReader {
       if (this.#body === null) this.#text(text, parts);
       else this.#body += text;
       if (!stopped) continue;
-      if (mark === TOOL_CALL_END) this.#call(mark, parts);
-      else this.#body = "";
+      if (this.#body === null) this.#body = "";
+      else if (isInString(this.#body)) this.#body += mark;
+      else this.#call(mark, parts);
       this.#next = new StopStrings([
         this.#body === null ? TOOL_CALL_START : TOOL_CALL_END,
       ]);
@@ -118,6 +119,15 @@ export class ToolCallReader {
     if (last && "text" in last) last.text += shown;
     else parts.push({ text: shown });
   }
+}
+
+/** Whether a beginning of JSON ends inside of a string. */
+function isInString(json: string): boolean {
+  return json.replaceAll(/\\[^]/g, "").split('"').length % 2 === 0;
+}
+
+function newCallId(): string {
+  return `call_${crypto.randomUUID().replaceAll("-", "")}`;
 }
 
 function readCall(body: string): Omit<ToolCall, "id"> | null {

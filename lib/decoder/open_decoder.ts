@@ -138,7 +138,7 @@ async function openHostDecoder(
   room: DecoderRoom,
   { threads }: EngineOptions,
 ): Promise<Decoder> {
-  const rings = ringShape(room);
+  const rings = ringShape(room, engine);
   const model = await openHostModel(engine, source, { ...rings, threads });
   return hostDecoder(model, room, engine);
 }
@@ -146,10 +146,11 @@ async function openHostDecoder(
 /** How the rings of a graph for such a room are. */
 export function ringShape(
   { window, format }: Pick<DecoderRoom, "window" | "format">,
+  { integers }: Pick<Engine, "integers">,
 ): Required<Omit<RingShape, "tailRows">> {
   const { kvBits = 32, layered = false } = format ?? {};
   const blocks = blockCount(window);
-  return { blocks, formats: rowFormats(kvBits), layered };
+  return { blocks, formats: rowFormats(kvBits, { integers }), layered };
 }
 
 /**

@@ -88,6 +88,9 @@ export class RunInputs {
       [CONTEXT.sinkPosition]: sinkPositions!,
       [CONTEXT.mask]: this.#floats(mask, [batch, 1, 1, chunk, columns]),
       [CONTEXT.split]: this.#integers(this.#attention.split(layout, chunk)),
+      ...this.#attention.divided
+        ? { [CONTEXT.blocks]: this.#integers(layout.blocks) }
+        : {},
     };
   }
 
@@ -121,6 +124,9 @@ export class RunInputs {
         mask: this.#floats(mask, [1, 1, 1, chunk, columns]),
         near: this.#floats(near, [1, 1, 1, columns, 1]),
         split: this.#integers(this.#attention.split(layout, chunk)),
+        ...this.#attention.divided
+          ? { blocks: this.#integers(layout.blocks) }
+          : {},
       };
       for (const layer of layers) {
         for (const [name, tensor] of Object.entries(own)) {

@@ -46,6 +46,8 @@ export interface EngineSession {
 export interface Engine {
   readonly name: EngineName;
   readonly linear: LinearLowering;
+  /** Whether products of single tokens with rows of 8 bits are quickest in integers. */
+  readonly integers: boolean;
   /** Tokens of a prompt that one run should take. */
   readonly chunk: number;
   /** Opens a graph. */

@@ -23,6 +23,7 @@ export function gpuWithHostCaches(preference: GpuPreference): Engine {
   return {
     name: "webgpu",
     linear: { kind: "dispatches" },
+    integers: false,
     chunk: 64,
     async open(graph: DecoderGraph): Promise<EngineSession> {
       const open = async () => {

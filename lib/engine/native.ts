@@ -7,6 +7,7 @@ import { OrtSession } from "./ort_session.ts";
 export const NATIVE: Engine = {
   name: "native",
   linear: { kind: "blocks", accuracyLevel: 4 },
+  integers: true,
   chunk: 64,
 
   async open(

@@ -7,6 +7,7 @@ import { OrtSession } from "./ort_session.ts";
 export const WASM: Engine = {
   name: "wasm",
   linear: { kind: "dense" },
+  integers: true,
   chunk: 64,
 
   async open(

@@ -9,11 +9,16 @@ import { type Range, utf8Ranges } from "./utf8.ts";
 /** A range of code points. */
 export type CodePoints = Range;
 
+/** How much more may be written than is left in the end: a rule that is there already is made, too. */
+const REWRITTEN = 4;
+
 /** Rules under names of their own; the first is the grammar's root. */
 export class Rules {
   readonly #rules: string[] = ["root ::= "];
-  readonly #named = new Map<string, string>();
+  #named = new Map<string, string>();
   #length = 0;
+  /** Characters that were written, even if nothing is left of them: what making it all has cost. */
+  #written = 0;
   readonly #most: number;
 
   /** @param most characters of the whole text */
@@ -31,12 +36,27 @@ export class Rules {
   /** The name of a rule with this body: one for equal bodies. */
   add(body: string): string {
     let name = this.#named.get(body);
-    if (name === undefined) {
+    if (name !== undefined) this.#count(body);
+    else {
       const rule = this.declare();
       this.#named.set(body, name = rule.name);
       rule.define(body);
     }
     return name;
+  }
+
+  /** What `make` gives; if it throws, the rules are what they were. */
+  orUndone<Made>(make: () => Made): Made {
+    const [count, length] = [this.#rules.length, this.#length];
+    const named = new Map(this.#named);
+    try {
+      return make();
+    } catch (error) {
+      this.#rules.length = count;
+      this.#length = length;
+      this.#named = named;
+      throw error;
+    }
   }
 
   /** The text, with this body as its root. */
@@ -47,12 +67,19 @@ export class Rules {
 
   #set(index: number, name: string, body: string): void {
     this.#length += body.length + 10;
-    if (this.#length > this.#most) {
+    this.#count(body);
+    this.#rules[index] = `${name} ::= ${body}`;
+  }
+
+  #count(body: string): void {
+    this.#written += body.length + 10;
+    if (
+      this.#length > this.#most || this.#written > REWRITTEN * this.#most
+    ) {
       throw new RangeError(
         `Cannot make a grammar of more than ${this.#most} characters`,
       );
     }
-    this.#rules[index] = `${name} ::= ${body}`;
   }
 }
 

@@ -57,7 +57,7 @@ export class GrammarThread {
     this.#worker.onerror = (event) => {
       event.preventDefault(); // else the thread that started it ends, too
       this.#fail(
-        "The format's grammar could not be followed: simplify its schema",
+        "The grammar could not be followed: simplify its schema",
       );
     };
   }
@@ -87,9 +87,7 @@ export class GrammarThread {
     await this.#ask(
       { type: "compile", grammar },
       compile,
-      `The format's schema took over ${
-        compile / 1000
-      } s to compile: simplify it`,
+      `The schema took over ${compile / 1000} s to compile: simplify it`,
     );
   }
 
@@ -109,14 +107,14 @@ export class GrammarThread {
 
   /** Ends the worker. */
   end(): void {
-    this.#fail("The format's grammar was ended");
+    this.#fail("The grammar was ended");
   }
 
   #mask(command: GrammarCommand): Promise<TokenMask> {
     const mask = this.#inTime(command).then((mask) => {
       if (mask?.some((word) => word !== 0)) return mask;
       throw new GrammarError(
-        "No text fits the format's schema from here: correct the schema",
+        "No text fits the schema from here: correct the schema",
       );
     });
     mask.catch(() => {}); // whoever waits for it is told; perhaps nobody does
@@ -128,7 +126,7 @@ export class GrammarThread {
     return this.#ask(
       command,
       token,
-      `The format's grammar took over ${
+      `The grammar took over ${
         token / 1000
       } s for one token: simplify its schema`,
     );
@@ -150,7 +148,7 @@ export class GrammarThread {
   #take(answer: GrammarAnswer): void {
     if ("error" in answer) {
       return this.#fail(
-        "No grammar could be made of the format's schema, or followed: simplify it",
+        "No grammar could be made of the schema, or followed: simplify it",
       );
     }
     const question = this.#questions.shift()!;

@@ -82,12 +82,41 @@ const ANNOTATIONS: ReadonlySet<string> = new Set([
  * ```
  */
 export function jsonGrammar(schema: unknown): string {
+  return grammarOf((rules) => jsonRule(schema, { rules, path: [] }), []);
+}
+
+/**
+ * The name of the rule of a schema among others.
+ *
+ * @param of.path what errors' paths begin with
+ * @throws {SchemaError} as {@linkcode jsonGrammar}
+ * @throws {RangeError} if the rules become too many
+ */
+export function jsonRule(
+  schema: unknown,
+  { rules, path }: { rules: Rules; path: SchemaPath },
+): string {
+  return new SchemaReader(schema, rules, path).read();
+}
+
+/**
+ * A grammar of bounded size.
+ *
+ * @param body makes the body of its root, and the other rules
+ * @param path of what it is made of, for the error
+ * @throws {SchemaError} if it is too large
+ */
+export function grammarOf(
+  body: (rules: Rules) => string,
+  path: SchemaPath,
+): string {
+  const rules = new Rules(MAX_GRAMMAR);
   try {
-    return new SchemaReader(schema).read();
+    return rules.finish(body(rules));
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new SchemaError(
-      [],
+      path,
       `smaller: its grammar is over ${MAX_GRAMMAR} characters`,
     );
   }
@@ -103,18 +132,21 @@ interface Place {
 
 class SchemaReader {
   readonly #root: unknown;
-  readonly #rules = new Rules(MAX_GRAMMAR);
+  readonly #rules: Rules;
+  readonly #path: SchemaPath;
   readonly #names = new Map<unknown, string>();
   #any: string | null = null;
   #parts = 0;
 
-  constructor(root: unknown) {
+  constructor(root: unknown, rules: Rules, path: SchemaPath) {
     this.#root = root;
+    this.#rules = rules;
+    this.#path = path;
   }
 
   read(): string {
-    const place = { path: [], depth: 0, entered: new Set() };
-    return this.#rules.finish(this.#value(this.#root, place));
+    const place = { path: this.#path, depth: 0, entered: new Set() };
+    return this.#value(this.#root, place);
   }
 
   /** The name of the rule of a part. */
@@ -142,7 +174,10 @@ class SchemaReader {
       );
     }
     if (++this.#parts > MAX_PARTS) {
-      throw new SchemaError([], `a schema of at most ${MAX_PARTS} parts`);
+      throw new SchemaError(
+        this.#path,
+        `a schema of at most ${MAX_PARTS} parts`,
+      );
     }
     const { name, define } = this.#rules.declare();
     this.#names.set(schema, name);
@@ -383,7 +418,7 @@ class SchemaReader {
     if (this.#any !== null) return this.#any;
     const { name, define } = this.#rules.declare();
     this.#any = name;
-    const place = { path: [], depth: 0, entered: new Set() };
+    const place = { path: this.#path, depth: 0, entered: new Set() };
     define(choice(
       ["object", "array", "string", "number", "boolean", "null"]
         .map((type) => this.#ofType(type, {}, place)),

@@ -9,6 +9,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import {
   type AttributeProto,
   AttributeProtoSchema,
+  type GraphProto,
   GraphProtoSchema,
   ModelProtoSchema,
   type NodeProto,
@@ -40,7 +41,12 @@ export type FloatType = "float32" | "float16";
 export type Dimension = number | string;
 
 /** A node's attribute; integers are written as INT, other numbers need {@linkcode float}. */
-export type Attribute = number | string | readonly number[] | { float: number };
+export type Attribute =
+  | number
+  | string
+  | readonly number[]
+  | { float: number }
+  | { graph: GraphProto };
 
 /** Marks a number to be written as a FLOAT attribute. */
 export function float(value: number): { float: number } {
@@ -67,7 +73,8 @@ export class GraphBuilder {
   readonly floats: FloatType;
   readonly #name: string;
   readonly #weights: WeightWriter;
-  readonly #nodes: NodeProto[] = [];
+  /** Nodes of the graph, or of the branch that is being built. */
+  #nodes: NodeProto[] = [];
   readonly #initializers = new Map<string, TensorProto>();
   readonly #inputs: ValueInfoProto[] = [];
   readonly #outputs: ValueInfoProto[] = [];
@@ -96,12 +103,16 @@ export class GraphBuilder {
   /** A small constant, kept in the graph; one of the same name is written once. */
   constant(
     name: string,
-    data: Float32Array | BigInt64Array,
+    data: Float32Array | BigInt64Array | Uint8Array,
     shape = [data.length],
   ): string {
     if (!this.#initializers.has(name)) {
       const float = data instanceof Float32Array;
-      const type = float ? this.floats : "int64";
+      const type = float
+        ? this.floats
+        : data instanceof Uint8Array
+        ? "uint8"
+        : "int64";
       const rawData = bytesOf(float ? this.#rounded(data) : data).slice();
       this.#initializers.set(name, tensor(name, type, shape, { rawData }));
     }
@@ -167,6 +178,37 @@ export class GraphBuilder {
     }));
   }
 
+  /**
+   * Adds a node that computes its outputs in one of two ways, of which a run takes one.
+   *
+   * @param condition name of a bool with one element
+   * @param ways each adds its nodes, which may read what stands before, and gives as many of their floats
+   */
+  either(
+    outputs: readonly string[],
+    condition: string,
+    ways: { then: () => readonly string[]; otherwise: () => readonly string[] },
+  ): void {
+    const name = outputs[0]!;
+    this.nodes("If", outputs, [condition], {
+      attributes: {
+        then_branch: { graph: this.#branch(`${name}.then`, ways.then) },
+        else_branch: { graph: this.#branch(`${name}.else`, ways.otherwise) },
+      },
+    });
+  }
+
+  #branch(name: string, add: () => readonly string[]): GraphProto {
+    const before = this.#nodes;
+    this.#nodes = [];
+    try {
+      const output = add().map((value) => valueInfo(value, this.floats, null));
+      return create(GraphProtoSchema, { name, node: this.#nodes, output });
+    } finally {
+      this.#nodes = before;
+    }
+  }
+
   /** Adds a conversion to another element type; gives back the value's name. */
   cast(name: string, x: string, to: ElementType): string {
     return this.node("Cast", name, [x], {
@@ -174,7 +216,7 @@ export class GraphBuilder {
     });
   }
 
-  /** Nodes so far. */
+  /** Nodes so far; of branches none. */
   get nodeCount(): number {
     return this.#nodes.length;
   }
@@ -213,17 +255,19 @@ function bytesOf(
   return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 }
 
+/** @param shape `null` where the engine is to infer it */
 function valueInfo(
   name: string,
   type: ElementType,
-  shape: readonly Dimension[],
+  shape: readonly Dimension[] | null,
 ): ValueInfoProto {
-  const dim = shape.map((size) =>
+  const dim = shape?.map((size) =>
     typeof size === "number" ? { dimValue: BigInt(size) } : { dimParam: size }
   );
+  const elemType = ELEMENT_TYPES[type];
   return create(ValueInfoProtoSchema, {
     name,
-    type: { tensorType: { elemType: ELEMENT_TYPES[type], shape: { dim } } },
+    type: { tensorType: dim ? { elemType, shape: { dim } } : { elemType } },
   });
 }
 
@@ -256,6 +300,9 @@ function attribute(name: string, value: Attribute): AttributeProto {
   }
   if ("float" in value) {
     return create(AttributeProtoSchema, { name, type: 1, f: value.float });
+  }
+  if ("graph" in value) {
+    return create(AttributeProtoSchema, { name, type: 5, g: value.graph });
   }
   return create(AttributeProtoSchema, {
     name,

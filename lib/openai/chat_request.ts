@@ -6,9 +6,8 @@
  */
 import { z } from "zod";
 import type { GenerationRequest } from "../chat/chat_model.ts";
-import { TOOL_CALL_END } from "../chat/tool_calls.ts";
 import { boolean, integer, only, string } from "./fields.ts";
-import { checkBody } from "./issues.ts";
+import { checkBody, type Refuse, refusing } from "./issues.ts";
 import { messagesSchema, toChatMessage } from "./messages.ts";
 import {
   type Delivery,
@@ -17,9 +16,10 @@ import {
   toDelivery,
   toOptions,
 } from "./parameters.ts";
-import { given, off, refusing } from "./refusals.ts";
-import { responseFormatSchema, toAnswerFormat } from "./response_format.ts";
-import { toolsSchema, toTool } from "./tools.ts";
+import { given, off, withRefusals } from "./refusals.ts";
+import { askedFormat, responseFormatSchema } from "./response_format.ts";
+import { type CallsAsked, NEEDS_TOOLS, toCalls } from "./tool_choice.ts";
+import { toolChoiceSchema, toolsSchema, toTool } from "./tools.ts";
 
 /** A checked request. */
 export interface ChatRequest extends Delivery {
@@ -38,6 +38,7 @@ const obeyed = {
   top_logprobs: integer(0, "an integer from 0 to 20", 20),
   response_format: responseFormatSchema.nullish(),
   tools: toolsSchema.nullish(),
+  tool_choice: toolChoiceSchema.nullish(),
   parallel_tool_calls: boolean,
 };
 
@@ -53,10 +54,6 @@ const harmless = {
 
 /** OpenAI's parameters that this server cannot serve. */
 const unsupported = {
-  tool_choice: only(
-    ["none", "auto"],
-    '"none", "auto" or left out: this server cannot force a call',
-  ),
   functions: only([], "left out: this server calls no functions"),
   function_call: only([], "left out: this server calls no functions"),
   modalities: only(
@@ -90,25 +87,14 @@ const schema = z.strictObject(
 });
 
 /** What the body must be. */
-export const chatRequestSchema: typeof schema = refusing(schema, [
+export const chatRequestSchema: typeof schema = withRefusals(schema, [
   STREAM_OPTIONS,
   {
     name: "top_logprobs",
     must: "left out unless 'logprobs' is true",
     where: { top_logprobs: given, logprobs: off },
   },
-  {
-    name: "tools",
-    must:
-      "left out with a 'response_format' of JSON: it leaves no room for calls",
-    where: {
-      tools: z.array(z.unknown()).min(1),
-      tool_choice: z.literal("auto").nullish(),
-      response_format: z.looseObject({
-        type: z.enum(["json_object", "json_schema"]),
-      }),
-    },
-  },
+  NEEDS_TOOLS,
 ]).meta({ id: "ChatCompletionRequest" });
 
 type WireRequest = z.infer<typeof schema>;
@@ -127,21 +113,41 @@ type WireRequest = z.infer<typeof schema>;
  */
 export function parseChatRequest(body: unknown): ChatRequest {
   const wire = checkBody(chatRequestSchema, body, UNSUPPORTED);
-  return { ...toDelivery(wire), generation: toGeneration(wire) };
+  return {
+    ...toDelivery(wire),
+    generation: toGeneration(wire, refusing(body)),
+  };
 }
 
-function toGeneration(wire: WireRequest): Generation {
-  const tools = wire.tool_choice === "none" ? [] : wire.tools ?? [];
+function toGeneration(wire: WireRequest, refuse: Refuse): Generation {
+  const { tools, stop, format } = toCalls(askedCalls(wire), refuse);
   const options = toOptions(wire);
-  const single = tools.length > 0 && wire.parallel_tool_calls === false;
   return {
     messages: wire.messages.map(toChatMessage),
-    ...(tools.length > 0 ? { tools: tools.map(toTool) } : {}),
+    ...(tools.length > 0 ? { tools } : {}),
     ...options,
-    // A call that only lacks its end is one.
-    stop: single ? [...options.stop, TOOL_CALL_END] : options.stop,
+    stop: [...options.stop, ...stop],
     maxTokens: wire.max_completion_tokens ?? wire.max_tokens ?? undefined,
     topLogprobs: wire.logprobs ? wire.top_logprobs ?? 0 : undefined,
-    format: toAnswerFormat(wire.response_format),
+    format,
+  };
+}
+
+function askedCalls(wire: WireRequest): CallsAsked {
+  const { tool_choice: choice } = wire;
+  return {
+    tools: (wire.tools ?? []).map(({ function: of }, i) => ({
+      ...toTool(of),
+      strict: of.strict ?? false,
+      path: ["tools", i, "function", "parameters"],
+    })),
+    choice: typeof choice === "object" && choice !== null
+      ? {
+        name: choice.function.name,
+        path: ["tool_choice", "function", "name"],
+      }
+      : choice ?? "auto",
+    parallel: wire.parallel_tool_calls ?? true,
+    format: askedFormat(wire.response_format),
   };
 }

@@ -19,7 +19,7 @@ import {
   toDelivery,
   toOptions,
 } from "./parameters.ts";
-import { given, refusing } from "./refusals.ts";
+import { given, withRefusals } from "./refusals.ts";
 import { tokensSchema } from "./token_requests.ts";
 
 /** A checked request. */
@@ -82,7 +82,7 @@ const schema = z.strictObject(
 });
 
 /** What the body must be. */
-export const completionRequestSchema: typeof schema = refusing(schema, [
+export const completionRequestSchema: typeof schema = withRefusals(schema, [
   STREAM_OPTIONS,
   {
     name: "echo",

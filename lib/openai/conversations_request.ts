@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { metadataSchema } from "./fields.ts";
 import { issuesToError } from "./issues.ts";
-import { itemsSchema, type MessageItem, toItems } from "./items.ts";
+import { itemsSchema, type KnownItem, toItems } from "./items.ts";
 
-const ITEMS = "a list of 1 to 20 messages";
+const ITEMS = "a list of 1 to 20 items";
 
 const MOST_ITEMS = 20;
 
@@ -28,7 +28,7 @@ export const itemsRequestSchema = z.strictObject({
 /** What a conversation begins with; nothing, if there is no body. */
 export function parseConversationRequest(
   body: unknown = {},
-): { items: MessageItem[]; metadata: Record<string, string> } {
+): { items: KnownItem[]; metadata: Record<string, string> } {
   const { items, metadata } = parse(conversationRequestSchema, body);
   return { items: toItems(items ?? []), metadata: metadata ?? {} };
 }
@@ -41,7 +41,7 @@ export function parseConversationUpdate(
 }
 
 /** Items to be appended. */
-export function parseItemsRequest(body: unknown): MessageItem[] {
+export function parseItemsRequest(body: unknown): KnownItem[] {
   return toItems(parse(itemsRequestSchema, body).items);
 }
 

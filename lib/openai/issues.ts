@@ -59,6 +59,18 @@ export function issuesToError(
   );
 }
 
+/** Makes the error of a parameter that must be something else. */
+export type Refuse = (path: Path, message: string) => ApiError;
+
+/** Refuses what is wrong with a body by more than its parameters alone. */
+export function refusing(body: unknown): Refuse {
+  return (path, message) =>
+    issuesToError(
+      [{ code: "custom", path: [...path], message, input: body }],
+      { body, unsupported: new Set() },
+    );
+}
+
 /** An unfit union reports each branch: the one that got deepest is the one that was meant. */
 function innermost(issue: Issue, base: Path): { issue: Issue; path: Path } {
   const path = [...base, ...issue.path];

@@ -1,7 +1,7 @@
 /** The messages of a request: OpenAI's roles and content parts to ours. @module */
 import { z } from "zod";
 import type { ChatMessage } from "../chat/chat_model.ts";
-import { absent, refusing } from "./refusals.ts";
+import { absent, withRefusals } from "./refusals.ts";
 import { toolCallsSchema, toToolCall } from "./tools.ts";
 
 const ROLES = ["system", "developer", "user", "assistant", "tool"] as const;
@@ -22,7 +22,7 @@ const empty = (what: string) =>
   z.union([z.null(), z.array(z.never()).max(0)], `left out: ${what}`)
     .optional();
 
-const message = refusing(
+const message = withRefusals(
   z.strictObject({
     role: z.enum(ROLES, `one of ${ROLES.join(", ")}`),
     content: content.nullish(),
@@ -71,7 +71,11 @@ export function toChatMessage(
     content: typeof content === "string"
       ? content
       : (content ?? []).map((part) => part.text).join(""),
-    ...(calls && calls.length > 0 ? { toolCalls: calls.map(toToolCall) } : {}),
+    ...(calls && calls.length > 0
+      ? {
+        toolCalls: calls.map(({ id, function: of }) => toToolCall(id, of)),
+      }
+      : {}),
     ...(callId == null ? {} : { toolCallId: callId }),
   };
 }

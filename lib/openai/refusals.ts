@@ -28,9 +28,9 @@ export const absent = z.null().optional();
  * ```ts
  * import { assertEquals } from "@std/assert";
  * import { z } from "zod";
- * import { given, off, refusing } from "./refusals.ts";
+ * import { given, off, withRefusals } from "./refusals.ts";
  *
- * const schema = refusing(
+ * const schema = withRefusals(
  *   z.strictObject({ light: z.boolean().optional(), colour: z.string().optional() }),
  *   [{ name: "colour", must: "left out in the dark", where: { colour: given, light: off } }],
  * );
@@ -38,7 +38,7 @@ export const absent = z.null().optional();
  * assertEquals(schema.safeParse({ colour: "red", light: true }).success, true);
  * ```
  */
-export function refusing<Schema extends z.ZodType>(
+export function withRefusals<Schema extends z.ZodType>(
   schema: Schema,
   refusals: readonly Refusal[],
 ): Schema {

@@ -4,8 +4,9 @@ import type { Resumed } from "../chat/thread.ts";
 import type { ResponseBody, StreamEvent } from "../store/records.ts";
 import { type WireCache, wireCache } from "./completion.ts";
 import type { ErrorDetails } from "./errors.ts";
-import { newId } from "./ids.ts";
-import { answerItem, type MessageItem, said } from "./items.ts";
+import type { AnswerPart } from "../chat/tool_calls.ts";
+import type { OutputItem } from "./items.ts";
+import { OutputWriter } from "./response_output.ts";
 import type { ResponseRequest } from "./responses_request.ts";
 
 type EndEvent = Extract<GenerationEvent, { type: "end" }>;
@@ -22,7 +23,7 @@ export interface ResponseHead {
 /** What a turn that has ended leaves. */
 export interface ResponseEnd {
   readonly body: ResponseBody;
-  readonly output: readonly MessageItem[];
+  readonly output: readonly OutputItem[];
   /** The last of the stream. */
   readonly event: StreamEvent;
 }
@@ -40,9 +41,10 @@ interface WireEverstream {
 /** Writes one response, from its beginning to its end. Events are numbered as they are made. */
 export class ResponseWriter {
   readonly #head: ResponseHead;
-  readonly #message = newId("msg");
+  readonly #output = new OutputWriter((type, fields) =>
+    this.#event(type, fields)
+  );
   #everstream: WireEverstream = { resumed: null, branched: false, cache: null };
-  #text = "";
   #events = 0;
   #finished = false;
 
@@ -63,54 +65,27 @@ export class ResponseWriter {
     ];
   }
 
-  /** The events with which the answer begins. */
-  begin(of: { resumed: Resumed | null; branched: boolean }): StreamEvent[] {
+  /** The answer begins. */
+  begin(of: { resumed: Resumed | null; branched: boolean }): void {
     this.#everstream = { ...this.#everstream, ...of };
-    return [
-      this.#event("response.output_item.added", {
-        output_index: 0,
-        item: answerItem(this.#message, "", "in_progress"),
-      }),
-      this.#event("response.content_part.added", {
-        ...this.#place(),
-        part: said(""),
-      }),
-    ];
   }
 
-  /** A piece of the answer. */
-  add(delta: string): StreamEvent {
-    this.#text += delta;
-    return this.#event("response.output_text.delta", {
-      ...this.#place(),
-      delta,
-      logprobs: [],
-    });
+  /** The events of a part of the answer. */
+  add(part: AnswerPart): StreamEvent[] {
+    return this.#output.add(part);
   }
 
   /** The events with which the answer ends, but for the last one. */
   close({ finishReason }: EndEvent): StreamEvent[] {
-    return [
-      this.#event("response.output_text.done", {
-        ...this.#place(),
-        text: this.#text,
-        logprobs: [],
-      }),
-      this.#event("response.content_part.done", {
-        ...this.#place(),
-        part: said(this.#text),
-      }),
-      this.#event("response.output_item.done", {
-        output_index: 0,
-        item: this.#answer(finishReason),
-      }),
-    ];
+    return this.#output.end(
+      finishReason === "stop" ? "completed" : "incomplete",
+    );
   }
 
   /** The whole response. */
   finish({ finishReason, usage }: EndEvent): ResponseEnd {
     const complete = finishReason === "stop";
-    const output = [this.#answer(finishReason)];
+    const output = this.#output.items;
     this.#everstream.cache = wireCache(usage.cache);
     const body = this.#body(complete ? "completed" : "incomplete", {
       output,
@@ -136,15 +111,6 @@ export class ResponseWriter {
   /** The response of an answer that nobody wants any more. */
   cancel(): ResponseBody {
     return this.#body("cancelled", {});
-  }
-
-  #answer(finishReason: EndEvent["finishReason"]): MessageItem {
-    const status = finishReason === "stop" ? "completed" : "incomplete";
-    return answerItem(this.#message, this.#text, status);
-  }
-
-  #place() {
-    return { item_id: this.#message, output_index: 0, content_index: 0 };
   }
 
   #event(type: string, fields: Record<string, unknown>): StreamEvent {
@@ -175,20 +141,17 @@ export class ResponseWriter {
       previous_response_id: continues && "response" in continues
         ? continues.response
         : null,
-      parallel_tool_calls: true,
       reasoning: { effort: null, summary: null },
       service_tier: "default",
       store: request.store,
       temperature: request.temperature ?? 1,
-      text: { format: { type: "text" } },
-      tool_choice: "auto",
-      tools: [],
       top_logprobs: 0,
       top_p: request.topP ?? 1,
       truncation: request.truncation,
       usage: null,
       user: request.user,
       metadata: request.metadata,
+      ...request.repeated,
       access_programs: null,
       everstream: this.#everstream,
       ...changed,

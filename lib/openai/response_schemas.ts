@@ -1,28 +1,51 @@
 /** What answers of the Responses and Conversations APIs are, for those who read them. @module */
 import { z } from "zod";
 import { cacheSchema } from "./answer_schemas.ts";
-import type { MessageItem } from "./items.ts";
+import type { KnownItem } from "./items.ts";
+import { textFormatSchema } from "./response_format.ts";
+import { responseToolChoiceSchema, responseToolsSchema } from "./tools.ts";
 
 const count = z.int().min(0);
 const seconds = count.describe("Seconds since 1970.");
 const metadata = z.record(z.string(), z.string());
 
-/** A message as it is kept. */
-export const itemSchema = z.object({
+const textPart = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("input_text"), text: z.string() }),
+  z.object({
+    type: z.literal("output_text"),
+    text: z.string(),
+    annotations: z.tuple([]),
+    logprobs: z.tuple([]),
+  }),
+]);
+
+const itemHead = {
   id: z.string(),
-  type: z.literal("message"),
   status: z.enum(["completed", "incomplete", "in_progress"]),
-  role: z.enum(["user", "assistant", "system", "developer"]),
-  content: z.array(z.discriminatedUnion("type", [
-    z.object({ type: z.literal("input_text"), text: z.string() }),
-    z.object({
-      type: z.literal("output_text"),
-      text: z.string(),
-      annotations: z.tuple([]),
-      logprobs: z.tuple([]),
-    }),
-  ])),
-}).meta({ id: "Item" }) satisfies z.ZodType<MessageItem>;
+};
+
+/** An item as it is kept. */
+export const itemSchema = z.discriminatedUnion("type", [
+  z.object({
+    ...itemHead,
+    type: z.literal("message"),
+    role: z.enum(["user", "assistant", "system", "developer"]),
+    content: z.array(textPart),
+  }),
+  z.object({
+    ...itemHead,
+    type: z.literal("function_call"),
+    call_id: z.string(),
+    name: z.string(),
+    arguments: z.string().describe("A JSON object, as text."),
+  }),
+  z.object({
+    ...itemHead,
+    type: z.literal("function_call_output"),
+    call_id: z.string(),
+    output: z.union([z.string(), z.array(textPart)]),
+  }),
+]).meta({ id: "Item" }) satisfies z.ZodType<KnownItem>;
 
 /** A page of items. */
 export const itemListSchema = z.object({
@@ -88,9 +111,9 @@ export const responseSchema = z.object({
   service_tier: z.literal("default"),
   store: z.boolean(),
   temperature: z.number(),
-  text: z.object({ format: z.object({ type: z.literal("text") }) }),
-  tool_choice: z.literal("auto"),
-  tools: z.tuple([]),
+  text: z.object({ format: textFormatSchema }),
+  tool_choice: responseToolChoiceSchema,
+  tools: z.array(responseToolsSchema.element),
   top_logprobs: z.literal(0),
   top_p: z.number(),
   truncation: z.enum(["auto", "disabled"]),
@@ -128,6 +151,8 @@ export const responseEventSchema = z.looseObject({
     "response.content_part.added",
     "response.output_text.delta",
     "response.output_text.done",
+    "response.function_call_arguments.delta",
+    "response.function_call_arguments.done",
     "response.content_part.done",
     "response.output_item.done",
     "response.completed",

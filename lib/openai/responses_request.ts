@@ -17,18 +17,37 @@ import {
   string,
   text,
 } from "./fields.ts";
-import { issuesToError } from "./issues.ts";
-import { inputSchema, type MessageItem, toItems } from "./items.ts";
+import { checkBody, type Refuse, refusing } from "./issues.ts";
+import { inputSchema, type KnownItem, toItems } from "./items.ts";
 import { parseQuery, whole } from "./query.ts";
-import { absent, given, type Refusal, refusing } from "./refusals.ts";
+import { absent, given, type Refusal, withRefusals } from "./refusals.ts";
+import {
+  askedTextFormat,
+  textFormatSchema,
+  wireTextFormat,
+} from "./response_format.ts";
+import {
+  type Calls,
+  type CallsAsked,
+  NEEDS_TOOLS,
+  toCalls,
+} from "./tool_choice.ts";
+import {
+  responseToolChoiceSchema,
+  responseToolsSchema,
+  toTool,
+  wireTool,
+} from "./tools.ts";
 
 /** What of a request says which tokens the model is to read. */
 export interface PromptRequest {
   /** The model's id, or `default`. */
   readonly model: string;
-  readonly input: readonly MessageItem[];
+  readonly input: readonly KnownItem[];
   readonly instructions: string | null;
   readonly continues: TurnRequest["continues"];
+  /** What the answer may call, or what it must be. */
+  readonly calls: Calls;
 }
 
 /** A checked request of a response. */
@@ -43,6 +62,8 @@ export interface ResponseRequest extends PromptRequest {
   readonly metadata: Readonly<Record<string, string>>;
   readonly user: string | null;
   readonly policy: PolicyRequest | undefined;
+  /** What the response has as the request had it. */
+  readonly repeated: Readonly<Record<string, unknown>>;
 }
 
 const id = text(1, 256, "an id");
@@ -57,6 +78,13 @@ const prompt = {
   ).nullish(),
   previous_response_id: id.nullish(),
   truncation: z.enum(["auto", "disabled"], "auto or disabled").nullish(),
+  tools: responseToolsSchema.nullish(),
+  tool_choice: responseToolChoiceSchema.nullish(),
+  parallel_tool_calls: boolean,
+  text: z.strictObject({
+    format: textFormatSchema.optional(),
+    verbosity: only([], "left out: this server steers no length"),
+  }, 'an object, as {"format": {"type": "text"}}').nullish(),
 };
 
 const obeyed = {
@@ -87,19 +115,6 @@ const harmless = {
 
 /** OpenAI's parameters that this server cannot serve; both requests have them. */
 const unsupportedOfPrompt = {
-  tools: only([[]], "left out: this server calls no tools"),
-  tool_choice: only(
-    ["none", "auto"],
-    'left out or "none": this server calls no tools',
-  ),
-  parallel_tool_calls: only(
-    [true, false],
-    "true or false: this server calls no tools",
-  ),
-  text: only(
-    [{}, { format: { type: "text" } }],
-    'left out or {"format":{"type":"text"}}: this server forces no format of responses',
-  ),
   reasoning: only([{}], "left out: this server steers no reasoning"),
 };
 
@@ -131,12 +146,12 @@ const ONE_PLACE: Refusal = {
 };
 
 /** What the body of a request for a response must be. */
-export const responseRequestSchema = refusing(
+export const responseRequestSchema = withRefusals(
   z.strictObject(
     { ...obeyed, ...harmless, ...unsupported },
     "a JSON object",
   ),
-  [ONE_PLACE, {
+  [ONE_PLACE, NEEDS_TOOLS, {
     name: "background",
     must: "left out where 'store' is false: nobody could read the response",
     where: { background: z.literal(true), store: z.literal(false) },
@@ -152,9 +167,9 @@ export const responseRequestSchema = refusing(
 ).meta({ id: "ResponseRequest" });
 
 /** What the body of a request for the number of input tokens must be. */
-export const inputTokensRequestSchema = refusing(
+export const inputTokensRequestSchema = withRefusals(
   z.strictObject({ ...prompt, ...unsupportedOfPrompt }, "a JSON object"),
-  [ONE_PLACE],
+  [ONE_PLACE, NEEDS_TOOLS],
 ).meta({ id: "InputTokensRequest" });
 
 const UNSUPPORTED: ReadonlySet<string> = new Set(Object.keys(unsupported));
@@ -174,9 +189,9 @@ const UNSUPPORTED: ReadonlySet<string> = new Set(Object.keys(unsupported));
  * ```
  */
 export function parseResponseRequest(body: unknown): ResponseRequest {
-  const wire = parse(responseRequestSchema, body);
+  const wire = checkBody(responseRequestSchema, body, UNSUPPORTED);
   return {
-    ...toPrompt(wire),
+    ...toPrompt(wire, refusing(body)),
     stream: wire.stream ?? false,
     store: wire.store ?? true,
     background: wire.background ?? false,
@@ -187,6 +202,12 @@ export function parseResponseRequest(body: unknown): ResponseRequest {
     metadata: wire.metadata ?? {},
     user: wire.user ?? null,
     policy: toPolicy(wire.everstream),
+    repeated: {
+      tools: (wire.tools ?? []).map(wireTool),
+      tool_choice: wire.tool_choice ?? "auto",
+      parallel_tool_calls: wire.parallel_tool_calls ?? true,
+      text: { format: wireTextFormat(wire.text?.format) },
+    },
   };
 }
 
@@ -196,7 +217,8 @@ export function parseResponseRequest(body: unknown): ResponseRequest {
  * @throws {ApiError} a 400 that names the parameter at fault
  */
 export function parseInputTokensRequest(body: unknown): PromptRequest {
-  return toPrompt(parse(inputTokensRequestSchema, body));
+  const wire = checkBody(inputTokensRequestSchema, body, UNSUPPORTED);
+  return toPrompt(wire, refusing(body));
 }
 
 /** How a client names a request that it may send again. */
@@ -221,18 +243,29 @@ export function parseRetrieveQuery(
   return { stream: stream === "true", after: starting_after ?? -1 };
 }
 
-function parse<Output>(schema: z.ZodType<Output>, body: unknown): Output {
-  const result = schema.safeParse(body);
-  if (result.success) return result.data;
-  throw issuesToError(result.error.issues, { body, unsupported: UNSUPPORTED });
-}
-
-function toPrompt(wire: WirePrompt): PromptRequest {
+function toPrompt(wire: WirePrompt, refuse: Refuse): PromptRequest {
   return {
     model: wire.model ?? "default",
     input: toItems(wire.input ?? undefined),
     instructions: wire.instructions ?? null,
     continues: toContinues(wire),
+    calls: toCalls(askedCalls(wire), refuse),
+  };
+}
+
+function askedCalls(wire: WirePrompt): CallsAsked {
+  const { tool_choice: choice } = wire;
+  return {
+    tools: (wire.tools ?? []).map((tool, i) => ({
+      ...toTool(tool),
+      strict: tool.strict ?? false,
+      path: ["tools", i, "parameters"],
+    })),
+    choice: typeof choice === "object" && choice !== null
+      ? { name: choice.name, path: ["tool_choice", "name"] }
+      : choice ?? "auto",
+    parallel: wire.parallel_tool_calls ?? true,
+    format: askedTextFormat(wire.text?.format),
   };
 }
 

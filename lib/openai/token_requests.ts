@@ -19,7 +19,7 @@ import type { ChatModel } from "../chat/chat_model.ts";
 import { checkBody } from "./issues.ts";
 import { messagesSchema, toChatMessage } from "./messages.ts";
 import { boolean, only } from "./fields.ts";
-import { absent, given, refusing } from "./refusals.ts";
+import { absent, given, withRefusals } from "./refusals.ts";
 import { toolsSchema, toTool } from "./tools.ts";
 
 type Source = Parameters<ChatModel["encode"]>[0];
@@ -47,7 +47,7 @@ export const templateSchema = z.strictObject(chat, "a JSON object")
   .meta({ id: "TemplateRequest" });
 
 /** What the body of `/tokenize` must be. */
-export const tokenizeSchema = refusing(
+export const tokenizeSchema = withRefusals(
   z.strictObject({
     ...chat,
     messages: messagesSchema.optional(),
@@ -139,7 +139,7 @@ function toSource(
 ): Source {
   return {
     messages: messages.map(toChatMessage),
-    tools: wire.tools?.map(toTool),
+    tools: wire.tools?.map((tool) => toTool(tool.function)),
     addGenerationPrompt: wire.add_generation_prompt ?? true,
   };
 }

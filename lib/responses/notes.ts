@@ -13,6 +13,8 @@ export interface Notes {
   readonly runs: readonly Run[];
   /** The instructions that are in effect: the last that were given. */
   readonly instructions: string | null;
+  /** A digest of the tools that the model was told of last; none (or `null`) if it never was of any. */
+  readonly tools?: string | null;
 }
 
 /** The notes of a turn in the log. */

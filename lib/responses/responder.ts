@@ -4,6 +4,7 @@ import type {
   Client,
   GenerationRequest,
 } from "../chat/chat_model.ts";
+import { ToolCallReader } from "../chat/tool_calls.ts";
 import { invalidRequest } from "../openai/errors.ts";
 import { newId } from "../openai/ids.ts";
 import { ResponseWriter } from "../openai/response.ts";
@@ -107,19 +108,21 @@ export class Responder {
       this.#erase(owner, id, report);
       throw error;
     }
-    const { base, messages, instructions } = continuation;
+    const { base, messages, tools, effective } = continuation;
     const threaded = base !== null || !(turn instanceof UnstoredTurn);
     const run = new ResponseRun({
       model,
       request: {
         ...generationOf(request, client),
         messages,
+        tools,
         thread: threaded ? { from: base, to: id } : undefined,
       },
       turn,
       writer,
       store: this.#store,
-      instructions,
+      effective,
+      calls: request.calls.tools.length > 0 ? new ToolCallReader() : null,
       report,
     });
     const key = keyOf(owner, id);
@@ -148,7 +151,8 @@ export class Responder {
 }
 
 function generationOf(
-  { temperature, topP, maxOutputTokens, truncation, policy }: ResponseRequest,
+  { temperature, topP, maxOutputTokens, truncation, policy, calls }:
+    ResponseRequest,
   client: Client,
 ): Omit<GenerationRequest, "messages"> {
   return {
@@ -158,7 +162,8 @@ function generationOf(
       topP: topP ?? undefined,
     },
     maxTokens: maxOutputTokens ?? undefined,
-    stop: [],
+    stop: calls.stop,
+    format: calls.format,
     policy,
     refuseOverflow: truncation === "disabled",
   };

@@ -9,12 +9,13 @@ import type {
   GenerationEvent,
   GenerationRequest,
 } from "../chat/chat_model.ts";
+import type { AnswerPart, ToolCallReader } from "../chat/tool_calls.ts";
 import { type ApiError, toApiError } from "../openai/errors.ts";
 import type { ResponseWriter } from "../openai/response.ts";
 import type { Position, ResponseBody } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
 import { GoneError } from "../store/under_way.ts";
-import { answered, threadLog } from "./continuation.ts";
+import { answered, ofInput, threadLog } from "./continuation.ts";
 import type { Notes } from "./notes.ts";
 import type { RunnableTurn } from "./unstored_turn.ts";
 
@@ -27,8 +28,10 @@ export interface RunOptions {
   readonly turn: RunnableTurn;
   readonly writer: ResponseWriter;
   readonly store: Store;
-  /** The instructions that are in effect after the turn. */
-  readonly instructions: string | null;
+  /** What is in effect after the turn. */
+  readonly effective: Pick<Notes, "instructions" | "tools">;
+  /** Reads calls out of the answer's text; `null` if it can have none. */
+  readonly calls: ToolCallReader | null;
   /** Told of errors that clients hear of only in general. */
   readonly report: (error: unknown) => void;
 }
@@ -93,7 +96,8 @@ export class ResponseRun {
         throw new Error("the model's answer stopped without an end event");
       }
       return this.#abandon(writer.cancel());
-    } catch (error) {
+    } catch (thrown) {
+      const error = ofInput(thrown);
       this.#started.reject(error);
       if (error instanceof GoneError) return writer.cancel();
       const known = toApiError(error);
@@ -106,17 +110,26 @@ export class ResponseRun {
   }
 
   #take(event: Exclude<GenerationEvent, EndEvent>): void {
-    const { turn, writer } = this.#options;
+    const { turn, writer, calls } = this.#options;
     if (event.type === "start") {
       const { resumed = null } = event;
-      const begun = writer.begin({ resumed, branched: turn.branches });
-      for (const event of begun) turn.append(event);
+      writer.begin({ resumed, branched: turn.branches });
       this.#started.resolve();
-    } else if (event.text !== "") turn.append(writer.add(event.text));
+    } else if (event.text !== "") {
+      this.#tell(calls ? calls.push(event.text) : [{ text: event.text }]);
+    }
+  }
+
+  #tell(parts: readonly AnswerPart[]): void {
+    const { turn, writer } = this.#options;
+    for (const part of parts) {
+      for (const event of writer.add(part)) turn.append(event);
+    }
   }
 
   #end(end: EndEvent): ResponseBody {
-    const { turn, writer, request, instructions } = this.#options;
+    const { turn, writer, request, calls, effective } = this.#options;
+    this.#tell(calls?.end() ?? []);
     for (const event of writer.close(end)) turn.append(event);
     const { body, output, event } = writer.finish(end);
     const { tokens, starts, runs, setup } = end.thread ?? NOTHING;
@@ -126,7 +139,7 @@ export class ResponseRun {
       output,
       event,
       tokens,
-      boundaries: { state, starts, runs, instructions } satisfies Notes,
+      boundaries: { state, starts, runs, ...effective } satisfies Notes,
       setup,
     });
     return body;

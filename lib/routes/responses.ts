@@ -20,7 +20,7 @@ import {
   type ResponseRequest,
 } from "../openai/responses_request.ts";
 import { addPath } from "../openapi/add_path.ts";
-import { continuationOf } from "../responses/continuation.ts";
+import { continuationOf, ofInput } from "../responses/continuation.ts";
 import { Responder, type Responding } from "../responses/responder.ts";
 import type { ResponseBody, StreamEvent } from "../store/records.ts";
 import type { Store } from "../store/store.ts";
@@ -200,11 +200,14 @@ async function countTokens(
   const { owner } = clientOf(c);
   const start = store.turns.start(owner, request.continues);
   if (typeof start === "string") throw refusal(start, request);
-  const { messages } = continuationOf(request, start, { store, owner });
+  const { messages, tools } = continuationOf(request, start, { store, owner });
   const { base } = start;
   const tokens = messages.length === 0
     ? 0
-    : await model.count({ messages, continued: base !== null });
+    : await model.count({ messages, tools, continued: base !== null })
+      .catch((error) => {
+        throw ofInput(error);
+      });
   return c.json({
     object: "response.input_tokens",
     input_tokens: (base?.tokens ?? 0) + tokens,

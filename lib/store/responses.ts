@@ -4,6 +4,7 @@ import { type Page, pageOf, type PageRequest, seek } from "./page.ts";
 import { type Parts, scrub } from "./parts.ts";
 import { positionOf } from "./positions.ts";
 import type { Item, StoredResponse, StreamEvent } from "./records.ts";
+import { KEPT_MS } from "./turns.ts";
 
 interface Row {
   thread: number | null;
@@ -68,14 +69,15 @@ export class Responses {
     id: string,
     after: number,
   ): AsyncGenerator<StreamEvent, void, void> | null {
-    const { db, underWay } = this.#parts;
+    const { db, underWay, now } = this.#parts;
     const turn = underWay.of(owner, id);
     if (turn) return turn.events.follow(after);
     const row = db.get<{ events_from: number; events: string }>(
       `SELECT events_from, events FROM responses
-       WHERE owner = ? AND id = ? AND events IS NOT NULL`,
+       WHERE owner = ? AND id = ? AND events IS NOT NULL AND ended_at >= ?`,
       owner,
       id,
+      now() - KEPT_MS,
     );
     return row && EventLog.ended(row.events_from, row.events).follow(after);
   }

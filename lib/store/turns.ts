@@ -52,6 +52,9 @@ export type Begun =
 /** Milliseconds for which requests are told from their retries, and events can be read again. */
 export const KEPT_MS = 24 * 3600 * 1000;
 
+/** Most of what is older than that is removed by a turn's beginning, which must not wait for all. */
+const FORGOTTEN_AT_ONCE = 100;
+
 const INTERRUPTED = JSON.stringify({
   code: "server_error",
   message: "The server stopped before the response was complete: ask again",
@@ -227,17 +230,24 @@ export class Turns {
   ): { fingerprint: string; response: string } | null {
     const { db, now } = this.#parts;
     const earlier = db.get<
-      { fingerprint: string; response: string; ended: number | null }
+      {
+        fingerprint: string;
+        response: string;
+        at: number;
+        ended: number | null;
+      }
     >(
-      `SELECT fingerprint, response, ended_at AS ended FROM requests
+      `SELECT fingerprint, response, at, ended_at AS ended FROM requests
        LEFT JOIN responses ON responses.owner = requests.owner AND responses.id = response
        WHERE requests.owner = ? AND key = ?`,
       owner,
       key,
     );
     if (!earlier) return null;
-    const { ended, ...request } = earlier;
-    if (!first && now() - (ended ?? now()) <= knownFor) return request;
+    const { at, ended, ...request } = earlier;
+    const known = !first && now() - at <= KEPT_MS &&
+      now() - (ended ?? now()) <= knownFor;
+    if (known) return request;
     db.run("DELETE FROM requests WHERE owner = ? AND key = ?", owner, key);
     return null;
   }
@@ -245,10 +255,17 @@ export class Turns {
   #forgetOld(): void {
     const { db, now } = this.#parts;
     const before = now() - KEPT_MS;
-    db.run("DELETE FROM requests WHERE at < ?", before);
     db.run(
-      "UPDATE responses SET events = NULL WHERE events IS NOT NULL AND ended_at < ?",
+      `DELETE FROM requests WHERE (owner, key) IN
+         (SELECT owner, key FROM requests WHERE at < ? LIMIT ?)`,
       before,
+      FORGOTTEN_AT_ONCE,
+    );
+    db.run(
+      `UPDATE responses SET events = NULL WHERE rowid IN
+         (SELECT rowid FROM responses WHERE events IS NOT NULL AND ended_at < ? LIMIT ?)`,
+      before,
+      FORGOTTEN_AT_ONCE,
     );
   }
 }

@@ -10,6 +10,7 @@ Deno.test("without arguments all is measured that needs no text and no peer", ()
     "recompute",
     "stream",
     "streams",
+    "bits",
     "mixed",
   ]);
   assertEquals(options.streams, undefined);

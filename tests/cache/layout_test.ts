@@ -66,7 +66,7 @@ Deno.test("rows of fewer bits take their codes and a scale for each head; sinks 
     assertEquals(bytes(oneRow(layout)), rowsOf * row);
   }
   // Keys of sensitive layers keep 8 bits.
-  const formats = rowFormats(4, [3, 7]);
+  const formats = rowFormats(4, { sensitive: [3, 7] });
   const attention = new GroupedQueryAttention(SMOLLM, { blocks: 1, formats });
   const layers = layerCaches({ shape: { layers: 30 }, attention }, {
     sinkRows: 0,

@@ -35,18 +35,30 @@ const ROWS = [
   { rows: "c", heads: 1, width: 3, codec: INT16_CODEC },
 ] as const;
 
-/** Every kind of tensor, over rows of every size. */
-const TENSORS: CacheTensor[] = ROWS.flatMap(({ codec, ...row }) => [
-  ...[
-    { name: "sinks", sinks: true, tail: false, block: null },
-    { name: "tail", sinks: false, tail: true, block: null },
-    { name: "exact", sinks: true, tail: true, block: null },
-    { name: "first", sinks: false, tail: false, block: 0 },
-    { name: "second", sinks: false, tail: false, block: 1 },
-    { name: "sinks_first", sinks: true, tail: false, block: 0 },
-  ].map((tensor) => ({ ...tensor, ...row, type: "float32" as const })),
-  ...[0, 1].flatMap((block) => encodedTensors(codec, row, block)),
-]);
+/** Every kind of tensor, over rows of every size: as columns, then by row. */
+const TENSORS: CacheTensor[] = ROWS.flatMap((row) => {
+  const columns = tensorsOf(row);
+  const byRow = columns.map((tensor) => ({
+    ...tensor,
+    name: `${tensor.name}_by_row`,
+    byRow: true,
+  }));
+  return [...columns, ...byRow];
+});
+
+function tensorsOf({ codec, ...row }: typeof ROWS[number]): CacheTensor[] {
+  return [
+    ...[
+      { name: "sinks", sinks: true, tail: false, block: null },
+      { name: "tail", sinks: false, tail: true, block: null },
+      { name: "exact", sinks: true, tail: true, block: null },
+      { name: "first", sinks: false, tail: false, block: 0 },
+      { name: "second", sinks: false, tail: false, block: 1 },
+      { name: "sinks_first", sinks: true, tail: false, block: 0 },
+    ].map((tensor) => ({ ...tensor, ...row, type: "float32" as const })),
+    ...[0, 1].flatMap((block) => encodedTensors(codec, row, block)),
+  ];
+}
 
 function encodedTensors(
   codec: RowCodec,
@@ -184,9 +196,10 @@ function checkSlot(
   for (const [layer, { layout }] of memory.layers.entries()) {
     for (const tensor of TENSORS) {
       const { data, dims } = viewOf(memory, tensor, { layer, slot });
-      const { rows, heads, width, encoded } = tensor;
+      const { rows, heads, width, encoded, byRow } = tensor;
       const tokens = tensorTokens(tensor, layout);
-      assertEquals(dims, [1, heads, 1, width, tokens]);
+      const lines = byRow ? [tokens, width] : [width, tokens];
+      assertEquals(dims, [1, heads, 1, ...lines]);
       assertEquals(data.length, heads * width * tokens);
       const source = ROWS.find((row) => row.rows === rows)!;
       for (let column = 0; column < tokens; column++) {
@@ -201,7 +214,10 @@ function checkSlot(
             : row;
           const found = Array.from(
             { length: width },
-            (_, i) => data[(head * width + i) * tokens + column]!,
+            (_, i) =>
+              byRow
+                ? data[(head * tokens + column) * width + i]!
+                : data[(head * width + i) * tokens + column]!,
           );
           assertEquals(found, [...kept], `${tensor.name} of ${position}`);
         }
@@ -316,7 +332,9 @@ Deno.test("ring memory: of a block that is not in use one row of zeros is seen",
     const { data, dims } = viewOf(memory, tensor, { ...of, used });
     const tokens = (tensor.sinks ? 2 : 0) + (tensor.tail ? 2 : 0) +
       (tensor.block === 0 ? 2 : tensor.block === 1 ? 1 : 0);
-    assertEquals(dims, [2, tensor.heads, 1, tensor.width, tokens]);
+    const { heads, width, byRow } = tensor;
+    const lines = byRow ? [tokens, width] : [width, tokens];
+    assertEquals(dims, [2, heads, 1, ...lines]);
     assertEquals(data.length, dims.reduce((a, b) => a * b));
     assert(data.every((x) => x === (tensor.block === 1 ? 0 : 7)), tensor.name);
   }
@@ -374,7 +392,7 @@ for (const bits of KV_BITS) {
     const shape = { layers: 2, heads: 4, kvHeads: 2, headDim: 16 };
     const attention = new GroupedQueryAttention(shape, {
       blocks: 2,
-      formats: rowFormats(bits, [1]),
+      formats: rowFormats(bits, { sensitive: [1] }),
       tailRows: 16,
     });
     const { tailRows } = attention;

@@ -20,7 +20,10 @@ const TEXT = '{"hell":"hello","us":false}';
 function formatted(
   changes: Partial<GenerationRequest> = {},
 ): GenerationRequest {
-  return chat(["hi"], { format: { grammar: jsonGrammar(SCHEMA) }, ...changes });
+  return chat(["hi"], {
+    format: { grammar: jsonGrammar(SCHEMA), param: "response_format" },
+    ...changes,
+  });
 }
 
 /** A model that would rather write something else, and words its booleans. */
@@ -75,12 +78,12 @@ Deno.test("a format that cannot be kept is refused before a slot is taken", asyn
   const decoder = opinionated();
   const service = openService(decoder, { maxTokens: 400 });
   try {
-    const format = { grammar: "root ::= root" };
+    const format = { grammar: "root ::= root", param: "tools" };
     const error = await assertRejects(
       () => answer(service, formatted({ format })),
       RequestError,
     ) as RequestError;
-    assertEquals([error.param, decoder.opened], ["response_format", []]);
+    assertEquals([error.param, decoder.opened], ["tools", []]);
     assertEquals(service.load, { running: 0, waiting: 0 });
   } finally {
     service.close();

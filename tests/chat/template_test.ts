@@ -352,7 +352,7 @@ Deno.test("what comes behind an answer is what rendering all messages puts there
           template.render([...history, answer, ...messages], prompt),
         );
         assertEquals(
-          before + canonicalText(template.renderBehind(messages)),
+          before + canonicalText(template.renderBehind(messages, prompt)),
           whole,
           name,
         );
@@ -366,7 +366,7 @@ Deno.test("a template that rewrites earlier messages does not let a conversation
     "{% endfor %}";
   const template = createChatTemplate(last, tokenizer);
   assertThrows(
-    () => template.renderBehind([user("next")]),
+    () => template.renderBehind([user("next")], { addGenerationPrompt: true }),
     RequestError,
     "rewrites earlier messages",
   );

@@ -141,7 +141,9 @@ function rendered(history: ChatMessage[], next: ChatMessage[]): string {
 }
 
 function behind(_: ChatMessage[], next: ChatMessage[]): string {
-  return canonicalText(TEMPLATE.renderBehind(next));
+  return canonicalText(
+    TEMPLATE.renderBehind(next, { addGenerationPrompt: true }),
+  );
 }
 
 Deno.test("thread: what is not in memory is asked for before anything is computed", async () => {

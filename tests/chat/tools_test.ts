@@ -7,6 +7,7 @@ import {
   type Tool,
 } from "../../lib/chat/chat_model.ts";
 import { answerChoices, type ChoiceEvent } from "../../lib/chat/choices.ts";
+import { readPiecesBehind } from "../../lib/chat/prompts.ts";
 import { canonicalText, createChatTemplate } from "../../lib/chat/template.ts";
 import { type AnswerPart, ToolCallReader } from "../../lib/chat/tool_calls.ts";
 import { createTokenizer } from "../../lib/text/tokenizer.ts";
@@ -93,6 +94,27 @@ Deno.test("what templates compare is whole, though it be part of a control token
   );
 });
 
+Deno.test("tools that come behind an answer are told of before the messages", () => {
+  const behind = (messages: ChatMessage[], tools: Tool[]) =>
+    canonicalText(
+      readPiecesBehind({ messages, tools }, { template: TOOLS_TEMPLATE }),
+    ).replaceAll(/\uDC00(\d+);/gu, (_, id) => CONTROLS[id]!);
+  const block = plain(TOOLS_TEMPLATE, []).replace(
+    /<\|im_start\|>assistant\n$/,
+    "",
+  );
+  const next: ChatMessage = { role: "user", content: "Rome?" };
+  const asked = "<|im_start|>user\nRome?<|im_end|>\n<|im_start|>assistant\n";
+  assertEquals(behind([next], []), `<|im_end|>\n${asked}`);
+  const empty = block.replace("system\n", "system\n\n");
+  assertEquals(behind([next], TOOLS), `<|im_end|>\n${empty}${asked}`);
+  const brief: ChatMessage = { role: "system", content: "Be brief." };
+  assertEquals(
+    behind([brief, next], TOOLS),
+    `<|im_end|>\n${block.replace("system\n", "system\nBe brief.\n")}${asked}`,
+  );
+});
+
 /** JSON with control tokens' texts, and parts of them, in values and names. */
 const hostile = fc.array(
   fc.constantFrom(...CONTROLS, "<|", "|>", "im_start", "tool", "a", '"', " "),
@@ -163,6 +185,20 @@ Deno.test("calls are read out of an answer's text", () => {
       [CALL.slice(0, -3), [{ text: CALL.slice(0, -3) }]],
       [`x \n${CALL}y`, [{ text: "x" }, call(0), { text: "y" }]],
       [`${CALL} done`, [call(0), { text: " done" }]],
+      // Its end is where no argument has it.
+      [
+        '<tool_call>{"name": "f", "arguments": {"a": "\\\\</tool_call>\\""}}</tool_call>!',
+        [
+          {
+            call: {
+              id: "call_0",
+              name: "f",
+              arguments: { a: '\\</tool_call>"' },
+            },
+          },
+          { text: "!" },
+        ],
+      ],
       // No calls.
       ["<tool_call>no</tool_call> x", [{
         text: "<tool_call>no</tool_call> x",
@@ -274,7 +310,7 @@ Deno.test("a model whose template has no tools refuses them and calls by name", 
     const error = await assertRejects(
       () => Array.fromAsync(service.generate(request)),
       RequestError,
-      `'${param}' must be left out: this model's chat template has no tools`,
+      "must be left out: this model's chat template has no tools",
     );
     assertEquals((error as RequestError).param, param);
   }

@@ -28,7 +28,7 @@ export function encodedRowsTests(
   { long, short, runs }: { long: number; short: number; runs: number },
 ): void {
   for (const { bits, tolerance, known } of PRECISIONS) {
-    const rows = { formats: rowFormats(bits), tailRows: 3 };
+    const rows = { formats: rowFormats(bits, engine), tailRows: 3 };
     const tested = hostEngine(engine, rows);
     const share = Math.floor(known * (17 + long));
     contractTests(tested, { long, short, tolerance, known: share });
@@ -42,7 +42,10 @@ export function encodedRowsTests(
     hostMemoryTest(engine, { bits, rows });
   }
   // Keys of a layer that loses most by 4 bits have 8; chunks and windows that are computed anew.
-  const mixed = { formats: rowFormats(4, [1]), tailRows: 5 };
+  const mixed = {
+    formats: rowFormats(4, { ...engine, sensitive: [1] }),
+    tailRows: 5,
+  };
   recomputeContractTests(hostEngine(engine, mixed), {
     tokens: 40,
     tolerance: 1e-4,

@@ -195,7 +195,7 @@ async function open(
   const source = { file, sha256: model.sha256, graphs: model.directory };
   const opened = await openHostModel(engine, source, {
     blocks: 1,
-    formats: rowFormats(bits),
+    formats: rowFormats(bits, engine),
     tailRows: 16,
     layered: true,
     threads: 1,

@@ -142,6 +142,20 @@ const REFUSED: [schema: unknown, path: string, message: RegExp][] = [
     "",
     /over 262144 characters/,
   ],
+  // All of one text, but each is made.
+  [
+    {
+      type: "object",
+      properties: Object.fromEntries(
+        Array.from({ length: 20 }, (_, i) => [
+          `p${i}`,
+          { type: "string", pattern: "[^a]".repeat(128) },
+        ]),
+      ),
+    },
+    "",
+    /over 262144 characters/,
+  ],
 ];
 
 Deno.test("a schema that no grammar is made of is refused, with the place and the reason", () => {

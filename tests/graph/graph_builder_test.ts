@@ -32,6 +32,31 @@ Deno.test("a built graph runs: constants, external weights, attributes of each k
   assertEquals([...outputs.more!], [13, -5]);
 });
 
+Deno.test("of two ways a run takes the one that its condition says; each may give several values", async () => {
+  const run = (x: number) =>
+    runGraph((graph) => {
+      graph.input("x", "float32", [1]);
+      const zero = graph.constant("zero", Float32Array.of(0));
+      const positive = graph.node("Greater", "positive", ["x", zero]);
+      graph.either(["size", "sign"], positive, {
+        then: () => [
+          graph.node("Identity", "same", ["x"]),
+          graph.node("Exp", "one", [zero]),
+        ],
+        otherwise: () => [
+          graph.node("Neg", "opposite", ["x"]),
+          graph.node("Identity", "nothing", [zero]),
+        ],
+      });
+      graph.output("size", "float32", [1]);
+      graph.output("sign", "float32", [1]);
+      return Promise.resolve();
+    }, { x: { data: Float32Array.of(x), dims: [1] } });
+  const [more, less] = [await run(3), await run(-4)];
+  assertEquals([...more.size!, ...more.sign!], [3, 1]);
+  assertEquals([...less.size!, ...less.sign!], [4, 0]);
+});
+
 Deno.test("a constant of the same name is written once, a view of a larger buffer only as it is", async () => {
   const weights = new MemoryWeights();
   const graph = new GraphBuilder("g", weights);

@@ -4,7 +4,7 @@
  * @module
  */
 import { join } from "node:path";
-import type { EngineTensor } from "../../lib/engine/engine.ts";
+import type { EngineTensor, TensorData } from "../../lib/engine/engine.ts";
 import { NATIVE } from "../../lib/engine/native.ts";
 import {
   GraphBuilder,
@@ -28,7 +28,7 @@ export class MemoryWeights implements WeightWriter {
 /** Builds a graph, runs it on the native engine and gives its outputs. */
 export async function runGraph(
   build: (graph: GraphBuilder) => Promise<void>,
-  inputs: Readonly<Record<string, { data: Float32Array; dims: number[] }>>,
+  inputs: Readonly<Record<string, { data: TensorData; dims: number[] }>>,
 ): Promise<Record<string, Float32Array>> {
   const weights = new MemoryWeights();
   const builder = new GraphBuilder("tiny", weights);

@@ -163,6 +163,7 @@ Deno.test("harmless parameters, and values that ask for nothing, are taken", () 
   });
 });
 
+const FUNCTION = { type: "function", function: { name: "f" } };
 const MISSING = "missing_required_parameter";
 const bad: [body: unknown, param: string | null, code: string][] = [
   [null, null, "invalid_type"],
@@ -340,26 +341,71 @@ const bad: [body: unknown, param: string | null, code: string][] = [
     "tools[0].function.name",
     "invalid_value",
   ],
+  ...[
+    { $ref: "https://example.com" },
+    {},
+    { type: "object", properties: { a: { type: "array", uniqueItems: true } } },
+    { type: "array" },
+  ].map((parameters, i): [unknown, string, string] => [
+    {
+      messages,
+      tools: [FUNCTION, {
+        type: "function",
+        function: { name: "g", strict: true, parameters },
+      }],
+    },
+    "tools[1].function.parameters." +
+    ["type", "type", "properties.a.uniqueItems", "type"][i],
+    i < 2 ? MISSING : "invalid_value",
+  ]),
+  ...["web_search", "custom"].map((type): [unknown, string, string] => [
+    { messages, tools: [{ type, custom: { name: "f" } }] },
+    "tools[0].type",
+    "invalid_value",
+  ]),
   [
     {
       messages,
-      tools: [{ type: "function", function: { name: "f", strict: true } }],
+      tools: [FUNCTION],
+      tool_choice: { type: "function", function: { name: "g" } },
     },
-    "tools[0].function.strict",
+    "tool_choice.function.name",
     "invalid_value",
   ],
   [
+    { messages, tools: [FUNCTION], tool_choice: { type: "allowed_tools" } },
+    "tool_choice.type",
+    "invalid_value",
+  ],
+  [{ messages, tool_choice: "required" }, "tool_choice", "invalid_value"],
+  [{ messages, tool_choice: "maybe" }, "tool_choice", "invalid_value"],
+  [
     {
       messages,
-      tool_choice: { type: "function", function: { name: "f" } },
+      tool_choice: "required",
+      tools: [{
+        type: "function",
+        function: {
+          name: "f",
+          parameters: {
+            type: "object",
+            properties: { a: { enum: ["x".repeat(300_000)] } },
+          },
+        },
+      }, {
+        type: "function",
+        function: {
+          name: "g",
+          strict: true,
+          parameters: {
+            type: "object",
+            properties: { a: { enum: ["x".repeat(300_000)] } },
+          },
+        },
+      }],
     },
-    "tool_choice",
-    "unsupported_parameter",
-  ],
-  [
-    { messages, tool_choice: "required" },
-    "tool_choice",
-    "unsupported_parameter",
+    "tools",
+    "invalid_value",
   ],
   [{ messages, functions: [] }, "functions", "unsupported_parameter"],
   [
@@ -404,9 +450,9 @@ Deno.test("a refusal says what was asked, what is the case and what to do", () =
       "Correct it or leave it out.",
   );
   assertEquals(
-    refusal({ messages, tool_choice: "required" }).message,
-    '\'tool_choice\' must be "none", "auto" or left out: this server cannot force a call; ' +
-      'the request has "required". Remove it.',
+    refusal({ messages, tools: [{ type: "web_search" }] }).message,
+    "'tools[0].type' must be \"function\": this server runs no tools of its own; " +
+      'the request has "web_search". Correct it or leave it out.',
   );
   assertEquals(
     refusal({ messages, best_of: 1 }).message,

@@ -12,10 +12,10 @@ Deno.test("response: one that cannot be kept fails in its end's place", () => {
     request: parseResponseRequest({ input: "Hi" }),
   });
   const end = streamed(0).at(-1)! as Extract<GenerationEvent, { type: "end" }>;
+  writer.begin({ resumed: null, branched: false });
   const events = [
     ...writer.open(),
-    ...writer.begin({ resumed: null, branched: false }),
-    writer.add("Hello"),
+    ...writer.add({ text: "Hello" }),
     ...writer.close(end),
   ];
   assertEquals(events.map(({ sequence_number }) => sequence_number), [
@@ -26,7 +26,7 @@ Deno.test("response: one that cannot be kept fails in its end's place", () => {
     "response.completed",
     events.length,
   ]);
-  assertEquals(output[0]?.content.map(({ text }) => text), ["Hello"]);
+  assertEquals(output.map(({ type }) => type), ["message"]);
   const failed = writer.fail({
     message: "The disk is full",
     type: "server_error",

@@ -9,6 +9,7 @@ import {
   ScriptedDecoder,
   TOKENIZER,
 } from "../chat/scripted_decoder.ts";
+import { TOOLS_TEMPLATE } from "../chat/tools_template.ts";
 import { CACHES, hello, post } from "../routes/harness.ts";
 import { type Script, ScriptedModel } from "../scripted_model.ts";
 import { closed, type Described, Description, type Json } from "./described.ts";
@@ -143,6 +144,41 @@ Deno.test("answers are what the document says, of every operation", async () => 
       );
     },
   );
+});
+
+Deno.test("responses with calls and of formats are what the document says", async () => {
+  const decoder = new ScriptedDecoder({ slots: 4 });
+  const limits = { sinks: 4, window: 1020, maxTokens: 400 };
+  const model = openService(decoder, { template: TOOLS_TEMPLATE, ...limits });
+  await asking({ model: () => model }, async ({ ask }) => {
+    const tools = [{
+      type: "function",
+      name: "weather",
+      parameters: { type: "object" },
+    }];
+    decoder.answer = TOKENIZER.encode(
+      '<tool_call>\n{"name": "weather", "arguments": {}}\n</tool_call>',
+    );
+    for (const stream of [true, false]) {
+      await ask("POST", "/v1/responses", { input: "hello", tools, stream });
+    }
+    const { id, output } = await ask("POST", "/v1/responses", {
+      input: "hello",
+      tools,
+      tool_choice: { type: "function", name: "weather" },
+    });
+    assertEquals(output[0].type, "function_call");
+    decoder.answer = TOKENIZER.encode("true");
+    const { call_id } = output[0];
+    const input = [{ type: "function_call_output", call_id, output: "sunny" }];
+    const format = { type: "json_schema", name: "sunny", schema: true };
+    const next = await ask("POST", "/v1/responses", {
+      input,
+      previous_response_id: id,
+      text: { format },
+    });
+    await ask("GET", `/v1/responses/${next.id}/input_items`);
+  });
 });
 
 Deno.test("answers of the endpoints that generate are what the document says", async () => {

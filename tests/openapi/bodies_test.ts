@@ -15,6 +15,9 @@ const BEYOND_SCHEMAS = [
   /a JSON Schema object, nested at most/,
   /a string with a JSON object/,
   /'response_format\.json_schema\.schema/,
+  /'text\.format\.schema/,
+  /the name of one of 'tools'/,
+  /'tools\[\d+\](\.function)?\.parameters/,
 ];
 
 /** Bodies that are not far from being taken. */
@@ -44,6 +47,7 @@ const BODIES: Readonly<Record<string, readonly Json[]>> = {
         function: { name: "f", parameters: {}, strict: false },
       }],
       logit_bias: { "1": 1 },
+      tool_choice: { type: "function", function: { name: "f" } },
       stop: ["a"],
       n: 1,
       response_format: { type: "text" },
@@ -65,6 +69,15 @@ const BODIES: Readonly<Record<string, readonly Json[]>> = {
     { prompt: [[1], [2]], suffix: "" },
   ],
   createResponse: [
+    {
+      input: [
+        { type: "function_call", call_id: "a", name: "f", arguments: "{}" },
+        { type: "function_call_output", call_id: "a", output: "a" },
+      ],
+      tools: [{ type: "function", name: "f", parameters: {}, strict: false }],
+      tool_choice: { type: "function", name: "f" },
+      text: { format: { type: "json_schema", name: "a", schema: {} } },
+    },
     {
       input: "a",
       conversation: { id: "a" },
@@ -128,6 +141,7 @@ const value = fc.constantFrom<Json[]>(
   "a",
   "auto",
   "none",
+  "required",
   "assistant",
   "tool",
   ...[64, 65, 256, 257, 512, 513]

@@ -10,8 +10,10 @@ everything, and loses its first answer to a request that has the header of `LOSE
 import json
 import sys
 import traceback
+import typing
 
 import openai
+import pydantic
 
 KEY, SPENT = "es-ada-0123456789", "es-spent-0123456789"
 LOSES = {"x-test-lose-answers": "1"}
@@ -190,6 +192,20 @@ class Checks:
         assert "French" in second.output_text, second.output_text
         equal(second.model_extra["everstream"]["resumed"], "slot")
         equal(len(self.items_of(conversation)), 4)
+
+    def real_parsed(self):
+        """The default model answers as a class says, whichever the way."""
+        asked = {"model": self.model, "temperature": 0}
+        words = "What is the capital of France?"
+        answer = self.client.responses.parse(**asked, input=words, text_format=Capital)
+        equal(answer.output_parsed, Capital(city="Paris"))
+        messages = [{"role": "user", "content": words}]
+        answer = self.client.chat.completions.parse(**asked, messages=messages, response_format=Capital)
+        equal(answer.choices[0].message.parsed, Capital(city="Paris"))
+
+
+class Capital(pydantic.BaseModel):
+    city: typing.Literal["Rome", "Paris"]
 
 
 def equal(found, expected):

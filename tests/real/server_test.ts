@@ -157,7 +157,7 @@ async function answersAiSdk(url: string): Promise<void> {
 async function answersPython(url: string): Promise<void> {
   const python = await pythonEnvironment();
   if (python === null) return;
-  const names = ["check_models", "check_bad_request", "real_conversation"];
+  const names = ["check_bad_request", "real_conversation", "real_parsed"];
   for (const { error } of await runPythonChecks(python, { url, names })) {
     assert(error === null, error ?? "");
   }

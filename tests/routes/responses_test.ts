@@ -464,6 +464,7 @@ Deno.test("responses: the client's own retries are one turn, and the same words 
 
 Deno.test("responses: a refusal comes with its status, and leaves nothing", async () => {
   await using app = await storedApp({ slots: 1, limits: { queue: 0 } });
+  const clock = { type: "function", name: "clock" };
   const cases: [Record<string, unknown>, [number, string, string | null]][] = [
     [{ model: "gpt-5" }, [404, "model_not_found", "model"]],
     [{ input: undefined }, [400, "missing_required_parameter", "input"]],
@@ -477,16 +478,51 @@ Deno.test("responses: a refusal comes with its status, and leaves nothing", asyn
       "invalid_value",
       "input[0].type",
     ]],
-    [{ tools: [{ type: "web_search" }] }, [
+    [{ input: [{ type: "function_call", name: "f", call_id: 1 }] }, [
       400,
-      "unsupported_parameter",
-      "tools",
+      "invalid_type",
+      "input[0].call_id",
     ]],
-    [{ text: { format: { type: "json_object" } } }, [
-      400,
-      "unsupported_parameter",
-      "text",
-    ]],
+    [{ text: { verbosity: "low" } }, [400, "invalid_value", "text.verbosity"]],
+    [{
+      text: {
+        format: {
+          type: "json_schema",
+          name: "n",
+          schema: { type: "array", uniqueItems: true },
+        },
+      },
+    }, [400, "invalid_value", "text.format.schema.uniqueItems"]],
+    ...[
+      [{ tools: [{ type: "web_search" }] }, "tools[0].type"],
+      [{ tools: [{ type: "mcp", server_label: "x" }] }, "tools[0].type"],
+      // The template has neither.
+      [{ tools: [clock] }, "tools"],
+      [{
+        input: [{
+          type: "function_call",
+          call_id: "1",
+          name: "clock",
+          arguments: "{}",
+        }],
+      }, "input"],
+      [{ tool_choice: "required" }, "tool_choice"],
+      [
+        { tools: [clock], tool_choice: { type: "function", name: "bell" } },
+        "tool_choice.name",
+      ],
+      [{ tool_choice: { type: "file_search" } }, "tool_choice.type"],
+      [{
+        tools: [{
+          ...clock,
+          strict: true,
+          parameters: { type: "object", properties: { a: { not: {} } } },
+        }],
+      }, "tools[0].parameters.properties.a.not"],
+    ].map(([change, param]): typeof cases[number] => [
+      change as Record<string, unknown>,
+      [400, "invalid_value", param as string],
+    ]),
     [{ nonsense: 1 }, [400, "unknown_parameter", "nonsense"]],
     [{ temperature: 3 }, [400, "invalid_value", "temperature"]],
     [{ metadata: { a: 1 } }, [400, "invalid_type", "metadata.a"]],

@@ -1,12 +1,14 @@
 /** An app with a store over a scripted decoder: all of a conversation's way but the model. */
 import OpenAI from "openai";
 import { type AppParts, createApp } from "../../lib/app.ts";
-import type { ChatModel } from "../../lib/chat/chat_model.ts";
 import type { ServiceLimits } from "../../lib/chat/chat_parts.ts";
+import type { ChatService } from "../../lib/chat/chat_service.ts";
+import type { ChatTemplate } from "../../lib/chat/template.ts";
 import { openStore, type Store } from "../../lib/store/store.ts";
 import {
   openService,
   ScriptedDecoder,
+  TEMPLATE,
   TOKENIZER,
 } from "../chat/scripted_decoder.ts";
 
@@ -48,23 +50,27 @@ export async function storedApp(
     parts?: Partial<AppParts>;
     /** What requests go through on their way to the app. */
     wrap?: (handler: Handler) => Handler;
+    template?: ChatTemplate;
   } = {},
 ): Promise<StoredApp> {
   const { slots = 4, snapshotBytes = 0, apiKey = "none", data } = options;
   const store = await openStore(data ?? null, { snapshotBytes });
   const reported: unknown[] = [];
   let decoder: ScriptedDecoder;
-  let model: ChatModel;
+  let model: ChatService | undefined;
+  const { template = TEMPLATE } = options;
   const restart = () => {
+    model?.close();
     decoder = new ScriptedDecoder({ slots });
     decoder.answer = TOKENIZER.encode("hello");
-    model = openService(decoder, { sinks: 4, window: 1020, ...options.limits });
+    const limits = { sinks: 4, window: 1020, ...options.limits };
+    model = openService(decoder, { template, ...limits });
     return decoder;
   };
   restart();
   const { pingInterval = 15_000 } = options;
   const app = createApp({
-    model: () => model,
+    model: () => model!,
     store,
     pingInterval,
     report: (error) => reported.push(error),
@@ -102,6 +108,7 @@ export async function storedApp(
       }),
     async [Symbol.asyncDispose]() {
       await server.shutdown();
+      model?.close();
       await store.close();
     },
   };

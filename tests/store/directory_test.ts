@@ -189,3 +189,37 @@ Deno.test("store in a directory leaves no snapshot of a conversation deleted whi
   }
   await store.close();
 });
+
+Deno.test("store in a directory forgets at once what is old, and removes it little by little", async () => {
+  await using place = await temporaryDirectory();
+  const clock = { ms: 1_700_000_000_000 };
+  const open = () => place.open({ now: () => clock.ms });
+  const kept = () => {
+    using db = new DatabaseSync(join(place.directory, "everstream.db"));
+    const count = (sql: string) =>
+      Number(db.prepare(`SELECT count(*) AS n FROM ${sql}`).get()!.n);
+    return [count("requests"), count("responses WHERE events IS NOT NULL")];
+  };
+  let store = await open();
+  const request = (i: number) => ({
+    once: { key: `k${i}`, fingerprint: "f" },
+  });
+  for (let i = 0; i < 150; i++) {
+    const turn = begin(store, `r${i}`, request(i));
+    turn.append({ type: "done", sequence_number: 0 });
+    turn.commit(result(`r${i}`));
+    clock.ms++;
+  }
+  clock.ms += 24 * 3600 * 1000;
+  take(store, "again", request(149));
+  await store.close();
+  assertEquals(kept(), [50, 50]);
+
+  store = await open();
+  for (let i = 0; i < 150; i++) {
+    assertEquals(store.responses.events(OWNER, `r${i}`, -1), null);
+  }
+  take(store, "later");
+  await store.close();
+  assertEquals(kept(), [1, 0]);
+});

@@ -11,11 +11,17 @@
  *
  * @module
  */
-import type { CacheTensor, SlotLayout } from "../../cache/layout.ts";
+import {
+  type CacheTensor,
+  type SlotLayout,
+  tensorDims,
+  windowRows,
+} from "../../cache/layout.ts";
 import type { AttentionShape } from "../decoder_shape.ts";
 import { type GraphBuilder, MICROSOFT } from "../graph_builder.ts";
 import type { AttentionKind } from "./attention_kind.ts";
-import { type RowFormat, turned } from "./row_format.ts";
+import type { Ring } from "./ring.ts";
+import { ONE_TOKEN, type RowFormat } from "./row_format.ts";
 import { type RowFormats, rowFormats } from "./row_formats.ts";
 
 /** Names of what every layer's attention reads beside its own projections. */
@@ -32,8 +38,10 @@ export const CONTEXT = {
   mask: "mask",
   /** `[batch, chunk, heads + 2 kvHeads, headDim]`, int64: how tokens divide into conversations. */
   heads: "heads",
-  /** Columns of the mask by tensor of values, then the chunk; int64. */
+  /** Columns of the mask by tensor of values, all of an encoded ring in one, then the chunk; int64. */
   split: "split",
+  /** Rows of each block of an encoded ring, if there are several; int64. */
+  blocks: "blocks",
   /**
    * By layer, if layers keep different numbers of rows: 1 for the columns whose weights are summed up,
    * 0 for the others, `[batch, 1, 1, columns of the mask, 1]`.
@@ -42,7 +50,7 @@ export const CONTEXT = {
 } as const;
 
 /** What of the context each layer has of its own, if layers keep different numbers of rows. */
-const BY_LAYER = ["sinkPosition", "mask", "split", "near"] as const;
+const BY_LAYER = ["sinkPosition", "mask", "split", "blocks", "near"] as const;
 
 /** Name of a layer's own input. */
 export function layerInput(
@@ -110,8 +118,13 @@ export class GroupedQueryAttention implements AttentionKind {
   split({ sinkRows, tailRows, blocks }: SlotLayout, chunk: number): number[] {
     const [first, ...others] = blocks as [number, ...number[]];
     return this.encoded
-      ? [sinkRows + tailRows, first, ...others, chunk]
+      ? [sinkRows + tailRows, windowRows({ blocks }), chunk]
       : [sinkRows + first, ...others, chunk];
+  }
+
+  /** Whether {@linkcode CONTEXT.blocks} is an input. */
+  get divided(): boolean {
+    return this.encoded && this.#blocks.length > 1;
   }
 
   tensors(layer: number): readonly CacheTensor[] {
@@ -127,6 +140,11 @@ export class GroupedQueryAttention implements AttentionKind {
     graph.input(CONTEXT.cos, "float32", ["angles", half]);
     graph.input(CONTEXT.sin, "float32", ["angles", half]);
     graph.input(CONTEXT.heads, "int64", [4]);
+    if (this.#formats.integers) {
+      const one = graph.int64("int64_one", [1]);
+      const chunk = graph.node("Gather", "chunk_length", [CONTEXT.heads, one]);
+      graph.node("Equal", ONE_TOKEN, [chunk, one]);
+    }
     if (!this.#layered) this.#declareRows(graph, null);
   }
 
@@ -136,6 +154,7 @@ export class GroupedQueryAttention implements AttentionKind {
     projections: string,
   ): { output: string; rows: Record<string, string> } {
     const { kvHeads, heads, headDim } = this.#shape;
+    const perKey = heads / kvHeads;
     const at = (name: string) => `layer${layer}.${name}`;
     if (this.#layered) this.#declareRows(graph, layer);
     const context = this.#layered
@@ -148,8 +167,16 @@ export class GroupedQueryAttention implements AttentionKind {
       keys: this.#formats.keys(layer),
       values: this.#formats.values(layer),
     };
-    const turn = (name: string, vectors: string, by: RowFormat) =>
-      turned(graph, at(name), { vectors, width: headDim, by });
+    const ring = (of: "keys" | "values"): Ring => ({
+      kvHeads,
+      group: perKey,
+      headDim,
+      blocks: this.#blocks.map((block) =>
+        this.#ringTensors(of, formats[of], block)
+          .map(({ name }) => `${name}_${layer}`)
+      ),
+      sizes: context("blocks"),
+    });
 
     const [query, key, value] = this.#heads(graph, at, projections);
     const keyRows = this.#rotate(graph, at("keys"), key, CONTEXT.position);
@@ -161,10 +188,8 @@ export class GroupedQueryAttention implements AttentionKind {
         x,
         graph.int64(`group${size}`, [0, kvHeads, size, -1, headDim]),
       ]);
-    const perKey = heads / kvHeads;
     const q = group("q", ask("window_query", CONTEXT.position), perKey);
     const qs = group("qs", ask("sink_query", context("sinkPosition")), perKey);
-    const ringQuery = turn("ring_query", q, formats.keys);
     const k = group("k", keyRows, 1);
     const v = group("v", value, 1);
 
@@ -175,20 +200,15 @@ export class GroupedQueryAttention implements AttentionKind {
         domain: MICROSOFT,
         attributes: { transB: 1 },
       });
-    const ring = (of: "keys" | "values", block: number) =>
-      formats[of].decode(
-        graph,
-        at(`${of}${block}`),
-        this.#ringTensors(of, formats[of], block)
-          .map(({ name }) => `${name}_${layer}`),
-        headDim,
-      );
     const scores = graph.node("Concat", at("scores"), [
       product("sink_scores", qs, `sink_keys_${layer}`),
-      ...this.encoded ? [product("tail_scores", q, `tail_keys_${layer}`)] : [],
-      ...this.#blocks.map((block) =>
-        product(`window_scores${block}`, ringQuery, ring("keys", block))
-      ),
+      ...this.encoded
+        ? [productTransposed("tail_scores", q, `tail_keys_${layer}`)]
+        : [],
+      ...formats.keys.scores(graph, at("window"), {
+        query: q,
+        ring: ring("keys"),
+      }),
       productTransposed("chunk_scores", q, k),
     ], { attributes: { axis: -1 } });
     const masked = graph.node("Add", at("masked"), [scores, context("mask")]);
@@ -203,33 +223,22 @@ export class GroupedQueryAttention implements AttentionKind {
       ]);
     }
     const exactWeights = this.encoded ? [at("exact_weights")] : [];
-    const parts = this.#blocks.map((block) => at(`stored_weights${block}`));
+    const parts = this.encoded
+      ? [at("stored_weights")]
+      : this.#blocks.map((block) => at(`stored_weights${block}`));
     const own = at("chunk_weights");
     graph.nodes("Split", [...exactWeights, ...parts, own], [
       weights,
       context("split"),
     ], { attributes: { axis: -1 } });
-    const ringMix = this.#blocks.map((block) =>
-      productTransposed(
-        `stored_mix${block}`,
-        parts[block]!,
-        ring("values", block),
-      )
-    );
-    const whole = formats.values.codec?.turned
-      ? [
-        turn(
-          "turned_mix",
-          graph.node("Sum", at("ring_mix"), ringMix),
-          formats.values,
-        ),
-      ]
-      : ringMix;
     const mixed = graph.node("Sum", at("mixed"), [
       ...exactWeights.map((exact) =>
-        productTransposed("exact_mix", exact, `exact_values_${layer}`)
+        product("exact_mix", exact, `exact_values_${layer}`)
       ),
-      ...whole,
+      ...formats.values.mix(graph, at("stored_mix"), {
+        weights: parts,
+        ring: ring("values"),
+      }),
       product("chunk_mix", own, v),
     ]);
     const tokens = graph.node("Transpose", at("mixed.tokens"), [mixed], {
@@ -270,13 +279,14 @@ export class GroupedQueryAttention implements AttentionKind {
   ): CacheTensor {
     const { kvHeads: heads, headDim: width } = this.#shape;
     const none = { sinks: false, tail: false, block: null };
-    return { name, type: "float32", heads, width, ...none, ...of };
+    const byRow = of.tail ? { byRow: true } : {};
+    return { name, type: "float32", heads, width, ...none, ...byRow, ...of };
   }
 
   /** Tensors of one block of the ring: one for each part of a row. */
   #ringTensors(
     rows: "keys" | "values",
-    { codec, parts }: RowFormat,
+    { codec, parts, valuesByRow }: RowFormat,
     block: number,
   ): CacheTensor[] {
     const { kvHeads: heads, headDim } = this.#shape;
@@ -290,6 +300,7 @@ export class GroupedQueryAttention implements AttentionKind {
       sinks,
       tail: false,
       block,
+      ...rows === "values" && valuesByRow && width > 1 ? { byRow: true } : {},
       ...codec ? { encoded: { codec, part, rowWidth: headDim } } : {},
     }));
   }
@@ -302,6 +313,9 @@ export class GroupedQueryAttention implements AttentionKind {
     graph.input(name("sinkPosition"), "int64", ["batch", "chunk"]);
     graph.input(name("mask"), "float32", ["batch", 1, 1, "chunk", rows]);
     graph.input(name("split"), "int64", ["parts"]);
+    if (this.divided) {
+      graph.input(name("blocks"), "int64", [this.#blocks.length]);
+    }
     if (layer === null) return;
     graph.input(name("near"), "float32", ["batch", 1, 1, rows, 1]);
   }
@@ -348,18 +362,14 @@ function declareCache(
   tensor: CacheTensor,
   { layer, layered }: { layer: number; layered: boolean },
 ): void {
-  const { heads, width, sinks, tail, block } = tensor;
+  const { sinks, tail, block } = tensor;
   const rows = [
     ...sinks ? ["sinks"] : [],
     ...tail ? ["tail"] : [],
     ...block === null ? [] : [block],
     ...layered ? ["of", layer] : [],
   ];
-  graph.input(`${tensor.name}_${layer}`, tensor.type, [
-    "batch",
-    heads,
-    1,
-    width,
-    `rows_${rows.join("_")}`,
-  ]);
+  const [heads, ...lines] = tensorDims(tensor, `rows_${rows.join("_")}`);
+  const shape = ["batch", heads, 1, ...lines];
+  graph.input(`${tensor.name}_${layer}`, tensor.type, shape);
 }
