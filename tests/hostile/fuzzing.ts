@@ -30,7 +30,7 @@ const GROWTH = 64 * 2 ** 20;
 const SHRINKING = 60_000;
 
 /** Ids of objects that last. */
-const LASTING = /\b(?:resp|msg|conv)_[0-9a-f]{32}\b/g;
+const LASTING = /\b(?:resp|conv|msg|fco?)_[0-9a-f]{32}\b/g;
 
 /** What only the program's insides look like: frames of stacks, and paths of its files. */
 const INSIDES = /\n\s+at |\bat async |file:\/\/|node_modules|\.ts:\d|\/tmp\//;
@@ -146,8 +146,8 @@ class Fuzzer {
     for (const key of Object.values(KEYS)) {
       for (const id of this.#ids) {
         const authorization = `Bearer ${key}`;
+        if (!/^(resp|conv)_/.test(id)) continue; // goes with those
         const path = id.startsWith("resp") ? "responses" : "conversations";
-        if (id.startsWith("msg")) continue;
         const at = `/v1/${path}/${id}`;
         const read = await app.send("GET", at, undefined, { authorization });
         const { status } = await read.json();

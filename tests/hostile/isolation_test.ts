@@ -49,7 +49,7 @@ async function listening<T>(
   }
 }
 
-const NEW_ID = /\b(resp_|msg_|conv_|chatcmpl-|cmpl-)[0-9a-f]{32}\b/g;
+const NEW_ID = /\b[a-z]+[_-][0-9a-f]{32}\b/g;
 const TIME = /"(created|created_at|completed_at)":\d+/g;
 /** Different for each answer, whoever asks. */
 const OF_ONE_ANSWER = new Set(["x-request-id", "date"]);
