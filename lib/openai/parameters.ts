@@ -40,8 +40,8 @@ export const generationParameters = {
   top_p: number(0, 1),
   top_k: integer(0, "an integer of 0 (off) or more"),
   min_p: number(0, 1),
-  repetition_penalty: z.number("a number over 0").positive("a number over 0")
-    .nullish(),
+  // Beyond these a logit could overflow, and say nothing any more.
+  repetition_penalty: number(0.01, 100),
   presence_penalty: number(-2, 2),
   frequency_penalty: number(-2, 2),
   logit_bias: logitBias.nullish(),

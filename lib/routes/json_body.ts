@@ -5,7 +5,8 @@ import { bodyTooLarge, invalidRequest } from "../openai/errors.ts";
  * The JSON value of a request's body.
  *
  * @param limit most bytes to take, whether or not the request declares its length
- * @throws {ApiError} 400 for another content type, bytes that are not UTF-8 or no JSON; 413 over the limit
+ * @throws {ApiError} 400 for another content type, a body that broke off, bytes that are not UTF-8 or no
+ * JSON; 413 over the limit
  */
 export async function readJson(
   request: Request,
@@ -65,11 +66,25 @@ async function readBytes(
   }
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let size = 0;
-  for await (const chunk of request.body ?? []) {
+  for await (const chunk of arriving(request)) {
     size += chunk.byteLength;
     // Leaving the loop cancels the body: the rest is not read.
     if (size > limit) throw bodyTooLarge(limit);
     chunks.push(chunk);
   }
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
+}
+
+/** A body as it comes; where it breaks off, its sender has left or is at fault. */
+async function* arriving(
+  { body }: Request,
+): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
+  try {
+    yield* body ?? [];
+  } catch {
+    throw invalidRequest(
+      "The request's body ended before its length, or its connection did. Send all of it.",
+      { code: "incomplete_body" },
+    );
+  }
 }

@@ -28,11 +28,13 @@ export function responseStream(
   const encoder = new TextEncoder();
   let next: Promise<IteratorResult<StreamEvent, void>> | null = null;
   let number = 0;
+  let gone = false;
   return new ReadableStream({
     async pull(controller) {
       next ??= events.next();
       try {
         const step = await within(next, pingInterval);
+        if (gone) return;
         if (step === null) {
           return controller.enqueue(encoder.encode(": ping\n\n"));
         }
@@ -41,6 +43,7 @@ export function responseStream(
         number = step.value.sequence_number + 1;
         controller.enqueue(encoder.encode(frame(step.value)));
       } catch (error) {
+        if (gone) return;
         const { message, param, code } = told(error, report);
         const event = { type: "error", code, message, param };
         controller.enqueue(
@@ -50,6 +53,7 @@ export function responseStream(
       }
     },
     async cancel() {
+      gone = true;
       left();
       await events.return();
     },

@@ -274,7 +274,7 @@ const bad: [body: unknown, param: string | null, code: string][] = [
   ...fields("top_k", [-1], "invalid_value"),
   ...fields("top_k", [0.5], "invalid_type"),
   ...fields("min_p", [2], "invalid_value"),
-  ...fields("repetition_penalty", [0, -1], "invalid_value"),
+  ...fields("repetition_penalty", [0, -1, 5e-324, 101], "invalid_value"),
   ...fields("presence_penalty", [-2.1, 2.1], "invalid_value"),
   ...fields("frequency_penalty", [3], "invalid_value"),
   ...fields("seed", [1e20], "invalid_value"),

@@ -112,6 +112,12 @@ export class Description {
   }
 }
 
+/** What a reference, as `#/components/schemas/Error`, refers to; `undefined`: nothing. */
+export function resolved($ref: string, document: Json): Json {
+  return $ref.slice(2).split("/")
+    .reduce((at: Json, key) => at?.[key], document);
+}
+
 /** The document whose answers may have nothing that is not in it. */
 export function closed(document: Json): Json {
   return JSON.parse(

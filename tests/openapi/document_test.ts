@@ -7,7 +7,7 @@ import { DOCS_PATHS } from "../../lib/routes/docs.ts";
 import { PAGE_PATHS } from "../../lib/routes/page.ts";
 import { openStore, type Store } from "../../lib/store/store.ts";
 import { testApp } from "../routes/harness.ts";
-import { Description, type Json } from "./described.ts";
+import { Description, type Json, resolved } from "./described.ts";
 
 Deno.test.sanitizer({ ops: true, resources: true });
 
@@ -148,8 +148,7 @@ Deno.test("the document is complete: names, summaries, references, examples", ()
     }
     for (const { $ref } of objects(document)) {
       if (typeof $ref !== "string") continue;
-      const found = $ref.slice(2).split("/")
-        .reduce((at: Json, key) => at?.[key], document);
+      const found = resolved($ref, document);
       assert(found, $ref);
     }
   }));

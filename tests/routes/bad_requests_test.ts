@@ -78,6 +78,20 @@ const cases: Case[] = [
     code: "invalid_type",
   },
   {
+    name: "a body that breaks off",
+    init: {
+      ...chat,
+      body: new ReadableStream({
+        start(controller) {
+          controller.enqueue(new TextEncoder().encode('{"messages":'));
+          controller.error(new Error("connection reset"));
+        },
+      }),
+    },
+    status: 400,
+    code: "incomplete_body",
+  },
+  {
     name: "a form",
     init: {
       ...chat,

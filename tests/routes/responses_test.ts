@@ -262,6 +262,23 @@ Deno.test("responses: one that is not stored ends when its client leaves, and le
   );
 });
 
+Deno.test("responses: a client who leaves a stream that waits is no error", async () => {
+  await using app = await storedApp();
+  const release = hold(app.decoder, 2);
+  for (const store of [true, false]) {
+    const response = await app.send("POST", "/v1/responses", {
+      input: "Hi",
+      stream: true,
+      store,
+    });
+    await response.body!.cancel();
+  }
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  release();
+  await eventually(() => app.decoder.batches.length > 2);
+  assertEquals(app.reported, []);
+});
+
 Deno.test("responses: a conversation keeps the turn of a response that is not stored", async () => {
   await using app = await storedApp();
   const { id: conversation } = await app.openai.conversations.create();
