@@ -9,6 +9,7 @@
  *
  * @module
  */
+import type { KvBits } from "./cache_format.ts";
 import type { RowCodec } from "./row_codec.ts";
 
 /** What the elements of a tensor are; `float16` on a GPU alone. */
@@ -64,17 +65,21 @@ export interface SlotLayout {
 /** Rings of up to this many rows are one block: a second one costs more than reading them whole. */
 const ONE_BLOCK = 512;
 
+/** Likewise for rows of 8 bits, which are read in less time and whose blocks cost more. */
+const ONE_BLOCK_OF_8_BITS = 2_048;
+
 /** Blocks that a ring of `rows` rows is divided into: each but the first has 3 times what lies before it. */
-export function blockCount(rows: number): number {
+export function blockCount(rows: number, kvBits: KvBits = 32): number {
   let count = 1;
-  for (let whole = ONE_BLOCK; whole < rows; whole *= 4) count++;
+  const one = kvBits === 8 ? ONE_BLOCK_OF_8_BITS : ONE_BLOCK;
+  for (let whole = one; whole < rows; whole *= 4) count++;
   return count;
 }
 
 /**
  * The layout of a slot.
  *
- * @param options.blocks blocks of the graph, at least {@linkcode blockCount} of the window's rows
+ * @param options.blocks blocks of the graph; a short window leaves some without rows
  * @param options.tailRows rows of the tail; default none
  *
  * @example
@@ -96,7 +101,7 @@ export function slotLayout(
 ): SlotLayout {
   const rows = Array<number>(blocks).fill(0);
   let whole = window;
-  for (let i = blockCount(window) - 1; i >= 0; i--) {
+  for (let i = Math.min(blocks, blockCount(window)) - 1; i >= 0; i--) {
     const before = i === 0 ? 0 : Math.ceil(whole / 4);
     rows[i] = whole - before;
     whole = before;

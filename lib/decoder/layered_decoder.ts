@@ -84,14 +84,12 @@ export class LayeredSizes {
 
   constructor(model: Pick<HostModel, "plan">, room: LayeredRoom) {
     const { shape, attention } = model.plan;
-    const { tailRows } = attention;
     const { sinks, window } = room;
     this.layers = shape.layers;
     this.room = room;
     this.#model = model;
-    this.#whole = slotLayout(sinks, window, { tailRows });
-    const { blocks: { length: blocks } } = this.#whole;
-    this.#cut = slotLayout(sinks, lazyWindow(window), { blocks, tailRows });
+    this.#whole = slotLayout(sinks, window, attention);
+    this.#cut = slotLayout(sinks, lazyWindow(window), attention);
   }
 
   /** Caches whose lazy layers are cut; with `null` all are as before that is decided, on the stage none is. */

@@ -149,7 +149,7 @@ export function ringShape(
   { integers }: Pick<Engine, "integers">,
 ): Required<Omit<RingShape, "tailRows">> {
   const { kvBits = 32, layered = false } = format ?? {};
-  const blocks = blockCount(window);
+  const blocks = blockCount(window, kvBits);
   return { blocks, formats: rowFormats(kvBits, { integers }), layered };
 }
 
@@ -172,8 +172,7 @@ export function hostDecoder(
       : slotsBesideStage(slots.memory, model, of);
     return new LayeredDecoder(model, { ...of, slots: count });
   }
-  const { tailRows } = model.plan.attention;
-  const layout = slotLayout(sinks, window, { tailRows });
+  const layout = slotLayout(sinks, window, model.plan.attention);
   return new HostDecoder(model, {
     layout,
     slots: typeof slots === "number" ? slots : fittingSlots(

@@ -44,10 +44,9 @@ export function hostRows(
     engines,
     layered: true,
     groupBytes(shape, { layers, sinks, window }) {
-      const blocks = blockCount(window);
+      const blocks = blockCount(window, bits);
       const attention = new GroupedQueryAttention(shape, { blocks, formats });
-      const { tailRows } = attention;
-      const layout = slotLayout(sinks, window, { tailRows });
+      const layout = slotLayout(sinks, window, attention);
       const layer = { tensors: attention.tensors(0), layout };
       return layers * conversationBytes([layer]);
     },

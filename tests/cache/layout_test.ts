@@ -15,7 +15,7 @@ import {
 } from "../../lib/cache/layout.ts";
 import { FusedGroupedQueryAttention } from "../../lib/graph/attention/fused_grouped_query.ts";
 import { GroupedQueryAttention } from "../../lib/graph/attention/grouped_query.ts";
-import type { KvBits } from "../../lib/cache/cache_format.ts";
+import { KV_BITS, type KvBits } from "../../lib/cache/cache_format.ts";
 import { rowFormats } from "../../lib/graph/attention/row_formats.ts";
 
 const BLOCKS = 3;
@@ -107,8 +107,9 @@ Deno.test("a ring's blocks hold all of its rows, and few of them are enough for 
       fc.nat(3),
       fc.nat(64),
       fc.double({ min: 0, max: 1, noNaN: true }),
-      (window, more, tailRows, share) => {
-        const blocks = blockCount(window) + more;
+      fc.constantFrom(...KV_BITS),
+      (window, more, tailRows, share, bits) => {
+        const blocks = blockCount(window, bits) + more;
         const layout = slotLayout(4, window, { blocks, tailRows });
         assertEquals(windowRows(layout), window);
         assertEquals([layout.blocks.length, layout.tailRows], [
@@ -127,7 +128,8 @@ Deno.test("a ring's blocks hold all of its rows, and few of them are enough for 
         assert(windowRows(used) >= rows);
         // At most four times what is needed, once past one block.
         assert(
-          windowRows(used) <= Math.max(512, 4 * rows) + used.blocks.length,
+          windowRows(used) <=
+            Math.max(bits === 8 ? 2048 : 512, 4 * rows) + used.blocks.length,
         );
       },
     ),

@@ -85,6 +85,8 @@ export interface RingShape {
 export class GroupedQueryAttention implements AttentionKind {
   readonly name: string;
   readonly floats = "float32";
+  /** Parts that the window's ring is divided into. */
+  readonly blocks: number;
   /** Rows of the tail: the longest chunk; 0 if rows are kept as they are computed. */
   readonly tailRows: number;
   readonly #shape: AttentionShape;
@@ -98,6 +100,7 @@ export class GroupedQueryAttention implements AttentionKind {
       RingShape,
   ) {
     this.#shape = shape;
+    this.blocks = blocks;
     this.#blocks = Array.from({ length: blocks }, (_, block) => block);
     this.#formats = formats;
     this.#layered = layered;
