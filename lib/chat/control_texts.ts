@@ -16,6 +16,9 @@ export class ControlTexts {
   /** Beginnings and endings of control tokens' texts. */
   readonly #heads = new Set<string>();
   readonly #tails = new Set<string>();
+  /** First and last characters of control tokens' texts. */
+  readonly #firsts: ReadonlySet<string>;
+  readonly #lasts: ReadonlySet<string>;
   readonly #longest: number;
 
   /** Takes the tokenizer's control tokens. */
@@ -28,6 +31,8 @@ export class ControlTexts {
     this.#ids = new Map(
       texts.map((text) => [text, tokenizer.control(text) as number]),
     );
+    this.#firsts = new Set(texts.map((text) => text[0]!));
+    this.#lasts = new Set(texts.map((text) => text.at(-1)!));
     this.#longest = texts[0]?.length ?? 0;
     const any = texts.map((text) => RegExp.escape(text)).join("|");
     this.#any = any === "" ? null : new RegExp(`(${any})`, "u");
@@ -71,13 +76,22 @@ export class ControlTexts {
 
   /** Whether the text ends as a control token's begins, or the reverse, or lies inside of one. */
   #mayBeCompleted(core: string): boolean {
-    for (let n = Math.min(core.length, this.#longest); n > 0; n--) {
-      if (
-        this.#heads.has(core.slice(-n)) || this.#tails.has(core.slice(0, n))
-      ) return true;
+    // Hardly any text has such a character there, and a history is full of texts.
+    const mayEnd = hasOne(core.slice(-this.#longest), this.#firsts);
+    const mayBegin = hasOne(core.slice(0, this.#longest), this.#lasts);
+    if (mayEnd || mayBegin) {
+      for (let n = Math.min(core.length, this.#longest); n > 0; n--) {
+        if (this.#heads.has(core.slice(-n))) return true;
+        if (this.#tails.has(core.slice(0, n))) return true;
+      }
     }
     if (core.length >= this.#longest) return false;
     for (const text of this.#ids.keys()) if (text.includes(core)) return true;
     return false;
   }
+}
+
+function hasOne(text: string, characters: ReadonlySet<string>): boolean {
+  for (const character of characters) if (text.includes(character)) return true;
+  return false;
 }
