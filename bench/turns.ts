@@ -27,6 +27,9 @@ import { ResponsesClient } from "./turns/responses_client.ts";
 
 const PEERS_DIRECTORY = fileURLToPath(new URL(".peers", import.meta.url));
 
+/** Milliseconds before a question: a snapshot of a cache is written behind an answer. */
+const PAUSE = 200;
+
 /** Whether all that was asked for could be measured. */
 async function turns(options: TurnsOptions): Promise<boolean> {
   const { window, answer: maxTokens, json } = options;
@@ -60,7 +63,10 @@ async function turns(options: TurnsOptions): Promise<boolean> {
       }
     }
   }
-  const results = await measureTurns(all, options.turns);
+  const results = await measureTurns(all, {
+    turns: options.turns,
+    pause: PAUSE,
+  });
   console.log(`\n${renderTurns(results)}`);
   for (const note of notes) console.error(`Not measured: ${note}`);
   await writeJson(json, { schema: 1, machine, options, results, notes });

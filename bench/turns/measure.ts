@@ -14,17 +14,20 @@ export interface TurnsResult extends TurnsSummary {
  * Lets all clients say the same. They take turns, so that whatever else the machine does falls on
  * all alike.
  *
+ * @param options.pause milliseconds before each question, in which what is done behind an answer ends: who asks
+ * has to read and write, too
  * @throws {Error} if a client gets no answer
  */
 export async function measureTurns(
   clients: readonly TurnClient[],
-  turns: number,
+  { turns, pause }: { turns: number; pause: number },
 ): Promise<TurnsResult[]> {
   const samples: TurnSample[][] = clients.map(() => []);
   const asked = questions();
   for (let turn = 0; turn < turns; turn++) {
     const question = asked.next().value;
     for (const [i, client] of clients.entries()) {
+      await new Promise((resolve) => setTimeout(resolve, pause));
       samples[i]!.push(await client.say(question));
     }
   }

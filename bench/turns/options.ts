@@ -21,7 +21,7 @@ export const USAGE = `Usage: deno task turns [OPTIONS]
 
 Has a conversation go on and on with the model that EVERSTREAM_MODEL names, once through
 /v1/responses, which holds it, and once with a plain chat client, which sends all of it each time, a
-turn of each at a time; and prints what a turn costs at the beginning, in the middle and at the end.
+turn of each at a time, 0.2 s after the last; and prints what a turn costs at the beginning, in the middle and at the end.
 
   --turns N    turns of each (default: 200)
   --window N   tokens of the window, behind 4 sinks (default: 508)

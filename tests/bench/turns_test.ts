@@ -148,7 +148,10 @@ Deno.test("clients take turns and are told the same", async () => {
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   });
-  const results = await measureTurns([client("a", 10), client("b", 30)], 22);
+  const results = await measureTurns(
+    [client("a", 10), client("b", 30)],
+    { turns: 22, pause: 0 },
+  );
   const asked = questions().take(22).toArray();
   assertEquals(heard, asked.flatMap((text) => [`a ${text}`, `b ${text}`]));
   assertEquals(results.map(({ turns }) => turns.length), [22, 22]);
