@@ -12,8 +12,8 @@
  */
 import { GraphBuilder } from "../graph/graph_builder.ts";
 
-/** Divisions for each thread: a few milliseconds, in which the others wake up. */
-const SHARE = 1 << 20;
+/** Divisions for each thread: some ten milliseconds, in which the others wake up. */
+const SHARE = 1 << 22;
 
 /** Milliseconds in which the threads end, by messages to this one, which has to be there for that. */
 const GRACE = 1_000;
