@@ -5,6 +5,8 @@ import {
   integerMix,
   integerScores,
 } from "../../lib/graph/attention/integer_products.ts";
+import type { Ring } from "../../lib/graph/attention/ring.ts";
+import type { GraphBuilder } from "../../lib/graph/graph_builder.ts";
 import { runGraph } from "./tiny_graph.ts";
 
 /** How numbers that a product is taken of spread. */
@@ -80,6 +82,29 @@ function assertNear(
   assert(error <= ERROR * magnitude, `${found} for ${sum}, of ${magnitude}`);
 }
 
+type Inputs = Record<string, { data: TensorData; dims: number[] }>;
+
+/** Runs what `add` adds to a graph that has these inputs, codes and scales of a ring's blocks among them. */
+function runOnRing(
+  { kvHeads, group, headDim, blocks }: Sizes,
+  inputs: Inputs,
+  add: (graph: GraphBuilder, ring: Ring) => void,
+): Promise<Record<string, Float32Array>> {
+  return runGraph((graph) => {
+    for (const [name, { data, dims }] of Object.entries(inputs)) {
+      graph.input(name, data instanceof Int8Array ? "int8" : "float32", dims);
+    }
+    add(graph, {
+      kvHeads,
+      group,
+      headDim,
+      blocks: blocks.map((_, i) => [`codes${i}`, `scales${i}`]),
+      sizes: graph.int64("sizes", blocks),
+    });
+    return Promise.resolve();
+  }, inputs);
+}
+
 async function checkScores(of: Sizes): Promise<void> {
   const { batch, kvHeads, group, headDim, spread } = of;
   const next = numbers(of.seed);
@@ -89,7 +114,7 @@ async function checkScores(of: Sizes): Promise<void> {
   const blocks = of.blocks.map((rows) =>
     block(next, { count, rows, headDim, byRow: false })
   );
-  const inputs: Record<string, { data: TensorData; dims: number[] }> = {
+  const inputs: Inputs = {
     query: { data: query, dims: [batch, kvHeads, group, 1, headDim] },
   };
   for (const [i, { codes, scales, rows }] of blocks.entries()) {
@@ -97,23 +122,12 @@ async function checkScores(of: Sizes): Promise<void> {
     inputs[`codes${i}`] = { data: codes, dims };
     inputs[`scales${i}`] = { data: scales, dims: dims.with(3, 1) };
   }
-  const outputs = await runGraph((graph) => {
-    for (const [name, { data, dims }] of Object.entries(inputs)) {
-      graph.input(name, data instanceof Int8Array ? "int8" : "float32", dims);
-    }
-    const ring = {
-      kvHeads,
-      group,
-      headDim,
-      blocks: blocks.map((_, i) => [`codes${i}`, `scales${i}`]),
-      sizes: graph.int64("sizes", of.blocks),
-    };
+  const outputs = await runOnRing(of, inputs, (graph, ring) => {
     const scores = integerScores(graph, "s", { query: "query", ring });
     for (const name of scores) {
       graph.output(name, "float32", [batch, kvHeads, group, 1, "rows"]);
     }
-    return Promise.resolve();
-  }, inputs);
+  });
   assertEquals(Object.keys(outputs).length, blocks.length);
   const scores = Object.values(outputs);
   for (const [i, { rows, value }] of blocks.entries()) {
@@ -145,7 +159,7 @@ async function checkMix(of: Sizes): Promise<void> {
   const blocks = of.blocks.map((rows) =>
     block(next, { count, rows, headDim, byRow: true })
   );
-  const inputs: Record<string, { data: TensorData; dims: number[] }> = {
+  const inputs: Inputs = {
     weights: { data: weights, dims: [batch, kvHeads, group, 1, all] },
   };
   for (const [i, { codes, scales, rows }] of blocks.entries()) {
@@ -153,21 +167,10 @@ async function checkMix(of: Sizes): Promise<void> {
     inputs[`codes${i}`] = { data: codes, dims };
     inputs[`scales${i}`] = { data: scales, dims: [batch, kvHeads, 1, 1, rows] };
   }
-  const outputs = await runGraph((graph) => {
-    for (const [name, { data, dims }] of Object.entries(inputs)) {
-      graph.input(name, data instanceof Int8Array ? "int8" : "float32", dims);
-    }
-    const ring = {
-      kvHeads,
-      group,
-      headDim,
-      blocks: blocks.map((_, i) => [`codes${i}`, `scales${i}`]),
-      sizes: graph.int64("sizes", of.blocks),
-    };
+  const outputs = await runOnRing(of, inputs, (graph, ring) => {
     const mix = integerMix(graph, "m", { weights: "weights", ring });
     graph.output(mix, "float32", [batch, kvHeads, group, 1, headDim]);
-    return Promise.resolve();
-  }, inputs);
+  });
   const [mix] = Object.values(outputs);
   assertEquals(mix!.length, count * group * headDim);
   for (const [at, found] of mix!.entries()) {
