@@ -3,10 +3,10 @@ import type { DecoderGraph } from "../graph/convert.ts";
 import type { Engine, EngineSession } from "./engine.ts";
 import { OrtSession } from "./ort_session.ts";
 
-/** Runs on the CPU, with 4- and 8-bit products in integer arithmetic. */
+/** Runs on the CPU, with products of bytes. */
 export const NATIVE: Engine = {
   name: "native",
-  linear: { kind: "blocks", accuracyLevel: 4 },
+  linear: { kind: "bytes" },
   integers: true,
   chunk: 64,
 

@@ -127,11 +127,12 @@ export class GraphBuilder {
   /** A weight, written to the external file. */
   async weight(
     name: string,
-    data: Float32Array | Uint8Array,
+    data: Float32Array | Uint8Array | Int8Array,
     shape: readonly number[],
   ): Promise<string> {
     const float = data instanceof Float32Array;
-    const type = float ? this.floats : "uint8";
+    const integers = data instanceof Int8Array ? "int8" : "uint8";
+    const type = float ? this.floats : integers;
     const bytes = bytesOf(float ? this.#rounded(data) : data);
     const offset = await this.#weights.append(bytes);
     this.#initializers.set(

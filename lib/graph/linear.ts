@@ -1,6 +1,9 @@
 /**
- * How a matrix product is written into the graph. Three lowerings:
+ * How a matrix product is written into the graph. Four lowerings:
  *
+ * - `bytes`: weights of 4 and 8 bits are put on a grid of 8 bits for each output, and products are those of
+ *   bytes (`byte_products.ts`): the quickest on a CPU for more than one token. Where that would move weights too
+ *   far they go as `blocks`.
  * - `blocks`: weights stay at 4 or 8 bits (ONNX Runtime's MatMulNBits). A weight is
  *   scale·(q − center) + offset for each block; the operator does the first part, and the offsets
  *   are a second product, of the sums of the input's blocks, that is a block size times smaller.
@@ -11,8 +14,16 @@
  * @module
  */
 import type { AffineBlocks } from "../weights/affine_blocks.ts";
+import { type ByteGrid, toByteGrid } from "../weights/byte_grid.ts";
 import { toSymmetricBlocks } from "../weights/symmetric_blocks.ts";
 import {
+  type ByteMatrix,
+  byteProduct,
+  bytesOfTokens,
+  type TokenBytes,
+} from "./byte_products.ts";
+import {
+  type Dimension,
   type FloatType,
   type GraphBuilder,
   MICROSOFT,
@@ -21,6 +32,7 @@ import { type Matrix, matrixBlocks, matrixTransposed } from "./matrix.ts";
 
 /** How matrix products are lowered. */
 export type LinearLowering =
+  | { readonly kind: "bytes" }
   | { readonly kind: "blocks"; readonly accuracyLevel: 0 | 4 }
   | { readonly kind: "dispatches" }
   | { readonly kind: "dense" };
@@ -31,12 +43,24 @@ const SMALL_MATRIX = 1 << 22;
 /** Error of weights on a grid without offsets, relative to them, from which on offsets are kept. */
 const GRID_ERROR = 0.0035;
 
+/** Error of weights on a grid of bytes, relative to them, from which on they stay blocks. */
+const BYTE_GRID_ERROR = 0.02;
+
+/** Dimensions of values of tokens: of bytes there are planes between a token and its values. */
+export function tokenDims<Size extends Dimension>(
+  { kind }: LinearLowering,
+  tokens: Size,
+  values: number,
+): (Size | number)[] {
+  return kind === "bytes" ? [tokens, 1, values] : [tokens, values];
+}
+
 /**
  * Adds the product of one input with matrices that lie below each other. Those of one kind become a
  * single operator; where kinds differ, their outputs are joined.
  *
- * @param x value of shape `[tokens, cols]`
- * @returns name of the output, `[tokens, Σ rows]`
+ * @param x value whose dimensions are {@linkcode tokenDims}
+ * @returns name of the output, likewise, of `Σ rows` values
  */
 export async function linear(
   graph: GraphBuilder,
@@ -46,14 +70,14 @@ export async function linear(
   matrices: readonly Matrix[],
 ): Promise<string> {
   const parts = matrices.map((matrix) => form(graph, lowering, matrix));
-  const sums = new BlockSums(graph, x, parts[0]!.cols);
+  const input = new Input(graph, x, parts[0]!.cols, lowering);
   const groups = groupRuns(parts);
   if (groups.length === 1) {
-    return await product(graph, lowering, { x, sums, group: parts, name });
+    return await product(graph, lowering, { input, group: parts, name });
   }
   const outputs: string[] = [];
   for (const [i, group] of groups.entries()) {
-    const of = { x, sums, group, name: `${name}.part${i}` };
+    const of = { input, group, name: `${name}.part${i}` };
     outputs.push(await product(graph, lowering, of));
   }
   return graph.node("Concat", name, outputs, { attributes: { axis: -1 } });
@@ -75,7 +99,7 @@ interface Part {
   cols: number;
   /** Parts of equal key can be joined row by row. */
   key: string;
-  data: { blocks: AffineBlocks } | { matrix: Matrix };
+  data: { grid: ByteGrid } | { blocks: AffineBlocks } | { matrix: Matrix };
 }
 
 function form(
@@ -85,6 +109,12 @@ function form(
 ): Part {
   const { rows, cols } = matrix;
   const blocks = loweredBlocks(lowering, matrix, graph.floats);
+  if (blocks && lowering.kind === "bytes") {
+    const grid = toByteGrid(matrixTransposed(matrix), rows);
+    if (grid.error < BYTE_GRID_ERROR) {
+      return { rows, cols, key: "bytes", data: { grid } };
+    }
+  }
   return blocks
     ? {
       rows,
@@ -110,63 +140,117 @@ export function loweredBlocks(
   return symmetric.error < GRID_ERROR ? symmetric.blocks : blocks;
 }
 
-/** Sums of the input's blocks, added to the graph when first asked for. */
-class BlockSums {
-  readonly #made = new Map<number, string>();
+/** A product's input in the forms that kinds of matrices want, each added to the graph when first asked for. */
+class Input {
+  /** Name of the value as it is given. */
+  readonly name: string;
+  readonly #graph: GraphBuilder;
+  readonly #cols: number;
+  readonly #lowering: LinearLowering;
+  readonly #sums = new Map<number, string>();
+  #flat: string | null = null;
+  #bytes: TokenBytes | null = null;
 
   constructor(
-    readonly graph: GraphBuilder,
-    readonly x: string,
-    readonly cols: number,
-  ) {}
+    graph: GraphBuilder,
+    name: string,
+    cols: number,
+    lowering: LinearLowering,
+  ) {
+    this.name = name;
+    this.#graph = graph;
+    this.#cols = cols;
+    this.#lowering = lowering;
+  }
 
-  /** Name of the sums, `[tokens, cols / blockSize]`. */
-  of(blockSize: number): string {
-    const made = this.#made.get(blockSize);
+  /** Name of the values as `[tokens, cols]`. */
+  get flat(): string {
+    return this.#flat ??= this.#lowering.kind === "bytes"
+      ? this.#graph.node("Reshape", `${this.name}.flat`, [
+        this.name,
+        this.#graph.int64(`flat_${this.#cols}`, [-1, this.#cols]),
+      ])
+      : this.name;
+  }
+
+  get bytes(): TokenBytes {
+    return this.#bytes ??= bytesOfTokens(this.#graph, this.name, this.#cols);
+  }
+
+  /** Name of the sums of blocks, `[tokens, cols / blockSize]`. */
+  sums(blockSize: number): string {
+    const made = this.#sums.get(blockSize);
     if (made) return made;
-    const { graph, x, cols } = this;
-    const name = `${x}.sums${blockSize}`;
+    const [graph, cols] = [this.#graph, this.#cols];
+    const name = `${this.name}.sums${blockSize}`;
     const shape = graph.int64(`blocks.${cols}/${blockSize}`, [
       0,
       cols / blockSize,
       blockSize,
     ]);
-    const blocks = graph.node("Reshape", `${name}.blocks`, [x, shape]);
+    const blocks = graph.node("Reshape", `${name}.blocks`, [this.flat, shape]);
     graph.node("ReduceSum", name, [blocks, graph.int64("last_axis", [-1])], {
       attributes: { keepdims: 0 },
     });
-    this.#made.set(blockSize, name);
+    this.#sums.set(blockSize, name);
     return name;
   }
+}
+
+/** Parts of one kind, and what they are multiplied with. */
+interface ProductOf {
+  readonly input: Input;
+  readonly group: readonly Part[];
+  readonly name: string;
 }
 
 async function product(
   graph: GraphBuilder,
   lowering: LinearLowering,
-  of: { x: string; sums: BlockSums; group: Part[]; name: string },
+  of: ProductOf,
 ): Promise<string> {
-  const { x, sums, group, name } = of;
+  const { input, group, name } = of;
   const rows = group.reduce((sum, part) => sum + part.rows, 0);
   const cols = group[0]!.cols;
-  const blocks = group.flatMap((part) =>
-    "blocks" in part.data ? [part.data.blocks] : []
+  const grids = group.flatMap(({ data }) => "grid" in data ? [data.grid] : []);
+  if (grids.length > 0) {
+    const matrix = await byteWeights(graph, name, grids, { rows, cols });
+    return byteProduct(graph, name, input.bytes, matrix);
+  }
+  const matrices = group.flatMap(({ data }) =>
+    "matrix" in data ? [data.matrix] : []
   );
-  if (blocks.length === 0) {
-    const columns = group.flatMap((part) =>
-      "matrix" in part.data ? [part.data.matrix] : []
-    );
+  if (matrices.length > 0) {
+    const columns = matrices.map(matrixTransposed);
     const weight = await graph.weight(
       `${name}.weight`,
-      joinColumns(columns.map(matrixTransposed), cols),
+      joinColumns(columns, cols, floatArray),
       [cols, rows],
     );
-    return graph.node("MatMul", name, [x, weight]);
+    return graph.node("MatMul", name, [input.name, weight]);
   }
+  const tokens = lowering.kind === "bytes" ? `${name}.flat` : name;
+  await blockProduct(graph, lowering, { ...of, name: tokens }, { rows, cols });
+  if (tokens === name) return name;
+  const shape = graph.int64(`tokens_${rows}`, tokenDims(lowering, -1, rows));
+  return graph.node("Reshape", name, [tokens, shape]);
+}
+
+/** Adds the product of blocks: `[tokens, rows]`. */
+async function blockProduct(
+  graph: GraphBuilder,
+  lowering: LinearLowering,
+  { input, group, name }: ProductOf,
+  { rows, cols }: { rows: number; cols: number },
+): Promise<string> {
+  const blocks = group.flatMap(({ data }) =>
+    "blocks" in data ? [data.blocks] : []
+  );
   const { bits, blockSize, offset } = blocks[0]!;
   const perRow = cols / blockSize;
   const weights = await blockWeights(graph, name, blocks, { rows, cols });
   const y = graph.node("MatMulNBits", offset ? `${name}.scaled` : name, [
-    x,
+    input.flat,
     ...weights,
   ], {
     domain: MICROSOFT,
@@ -175,7 +259,7 @@ async function product(
       N: rows,
       bits,
       block_size: blockSize,
-      accuracy_level: lowering.kind === "blocks" ? lowering.accuracyLevel : 0,
+      accuracy_level: accuracyLevel(lowering),
     },
   });
   if (!offset) return y;
@@ -185,7 +269,30 @@ async function product(
     perRow,
   );
   const weight = await graph.weight(`${name}.offset`, offsets, [perRow, rows]);
-  return graph.node("Gemm", name, [sums.of(blockSize), weight, y]);
+  return graph.node("Gemm", name, [input.sums(blockSize), weight, y]);
+}
+
+/** How MatMulNBits computes: 4 rounds its input to 8 bits. */
+function accuracyLevel(lowering: LinearLowering): 0 | 4 {
+  if (lowering.kind === "blocks") return lowering.accuracyLevel;
+  return lowering.kind === "bytes" ? 4 : 0;
+}
+
+/** Writes matrices on grids that lie below each other, `[rows, cols]` together. */
+async function byteWeights(
+  graph: GraphBuilder,
+  name: string,
+  grids: readonly ByteGrid[],
+  { rows, cols }: { rows: number; cols: number },
+): Promise<ByteMatrix> {
+  const codes = joinColumns(grids.map((grid) => grid.codes), cols, codeArray);
+  const scale = concat(grids.map((grid) => grid.scale), floatArray);
+  const zero = concat(grids.map((grid) => grid.zero), codeArray);
+  return {
+    codes: await graph.weight(`${name}.codes`, codes, [cols, rows]),
+    scale: await graph.weight(`${name}.scale`, scale, [rows]),
+    zero: await graph.weight(`${name}.zero`, zero, [rows]),
+  };
 }
 
 /**
@@ -213,11 +320,15 @@ function byteArray(length: number): Uint8Array {
   return new Uint8Array(length);
 }
 
-function floatArray(length: number): Float32Array {
+function floatArray(length: number): Float32Array<ArrayBuffer> {
   return new Float32Array(length);
 }
 
-function concat<A extends Uint8Array | Float32Array>(
+function codeArray(length: number): Int8Array<ArrayBuffer> {
+  return new Int8Array(length);
+}
+
+function concat<A extends Uint8Array | Int8Array | Float32Array>(
   arrays: readonly A[],
   allocate: (length: number) => A,
 ): A {
@@ -246,13 +357,14 @@ function transpose(
 }
 
 /** Joins matrices `[cols, rowsᵢ]` side by side. */
-function joinColumns(
-  matrices: readonly Float32Array[],
+function joinColumns<A extends Int8Array | Float32Array>(
+  matrices: readonly A[],
   cols: number,
-): Float32Array {
+  allocate: (length: number) => A,
+): A {
   if (matrices.length === 1) return matrices[0]!;
   const rows = matrices.reduce((sum, matrix) => sum + matrix.length / cols, 0);
-  const joined = new Float32Array(rows * cols);
+  const joined = allocate(rows * cols);
   let at = 0;
   for (const matrix of matrices) {
     const width = matrix.length / cols;

@@ -16,7 +16,7 @@ import type { AttentionKind } from "./attention/attention_kind.ts";
 import type { DecoderShape } from "./decoder_shape.ts";
 import { feedForward } from "./feed_forward.ts";
 import { float, type GraphBuilder, MICROSOFT } from "./graph_builder.ts";
-import { linear, type LinearLowering } from "./linear.ts";
+import { linear, type LinearLowering, tokenDims } from "./linear.ts";
 import type { LayerWeights, ModelFamily } from "./model_family.ts";
 
 /** Adds the whole decoder to `graph`. */
@@ -27,10 +27,14 @@ export async function addTransformer(
 ): Promise<void> {
   const { file, family, shape } = source;
   const { hidden } = shape;
-  const stream = graph.input("embeddings", graph.floats, [
-    "all",
-    hidden,
-  ]);
+  const embeddings = graph.input("embeddings", graph.floats, ["all", hidden]);
+  const dims = tokenDims(lowering.linear, -1, hidden);
+  const stream = dims.length === 2
+    ? embeddings
+    : graph.node("Reshape", "stream", [
+      embeddings,
+      graph.int64("stream_dims", dims),
+    ]);
   lowering.attention.declareInputs(graph);
   graph.input("logit_tokens", "int64", ["tokens"]);
 
@@ -52,7 +56,8 @@ export async function addTransformer(
   const scores = graph.floats === "float32" ? "logits" : "scores";
   await linear(graph, lowering.linear, wanted, scores, [head]);
   if (scores !== "logits") graph.cast("logits", scores, "float32");
-  graph.output("logits", "float32", ["tokens", shape.vocabulary]);
+  const logits = tokenDims(lowering.linear, "tokens", shape.vocabulary);
+  graph.output("logits", "float32", logits);
   for (const [name, parts] of rows) {
     graph.node("Concat", name, parts, { attributes: { axis: 1 } });
     graph.output(name, "float32", [
@@ -97,7 +102,10 @@ async function addLayer(
     at("projections"),
     [weights.query, weights.key, weights.value],
   );
-  const { output, rows } = lowering.attention.emit(graph, layer, projections);
+  const { output, rows } = lowering.attention.emit(graph, layer, {
+    projections,
+    outputDims: (width) => tokenDims(lowering.linear, -1, width),
+  });
   for (const [name, value] of Object.entries(rows)) {
     of.rows.set(name, [...of.rows.get(name) ?? [], value]);
   }

@@ -30,7 +30,10 @@ function graphOf(element: "float32" | "float16"): GraphProto {
   attention.declareInputs(graph);
   for (const layer of [0, 1]) {
     const x = graph.input(`x${layer}`, element, ["all", WIDTH]);
-    const { output, rows } = attention.emit(graph, layer, x);
+    const { output, rows } = attention.emit(graph, layer, {
+      projections: x,
+      outputDims: (width) => [-1, width],
+    });
     assertEquals(rows, {}); // it writes them itself
     graph.output(output, element, ["all", 6 * 48]);
   }

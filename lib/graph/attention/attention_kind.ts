@@ -7,6 +7,12 @@
 import type { CacheTensor } from "../../cache/layout.ts";
 import type { FloatType, GraphBuilder } from "../graph_builder.ts";
 
+/** What a layer's attention is of. */
+export interface AttentionInput {
+  readonly projections: string;
+  outputDims(width: number): readonly number[];
+}
+
 /** An attention kind. */
 export interface AttentionKind {
   /** Part of a converted graph's name: kinds that give other graphs have other names. */
@@ -20,14 +26,15 @@ export interface AttentionKind {
   /**
    * Adds the nodes of one layer.
    *
-   * @param projections query, key and value side by side, `[batch × chunk, Σ widths]`
-   * @returns the attention's output, `[batch × chunk, heads × headDim]`, and the new rows by the
+   * @param of.projections query, key and value side by side: `Σ widths` values for each of `batch × chunk` tokens
+   * @param of.outputDims dimensions of an output of so many values for each token
+   * @returns the attention's output, `heads × headDim` values for each token, and the new rows by the
    * name of their graph output, f32 `[batch, heads, chunk, width]` each; none if the kind writes them
    * into the cache itself
    */
   emit(
     graph: GraphBuilder,
     layer: number,
-    projections: string,
+    of: AttentionInput,
   ): { output: string; rows: Record<string, string> };
 }

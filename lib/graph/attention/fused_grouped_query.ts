@@ -18,7 +18,7 @@ import {
   type GraphBuilder,
   MICROSOFT,
 } from "../graph_builder.ts";
-import type { AttentionKind } from "./attention_kind.ts";
+import type { AttentionInput, AttentionKind } from "./attention_kind.ts";
 
 /** Names of what every layer's attention reads beside its own projections and its cache. */
 export const FUSED_CONTEXT = {
@@ -97,7 +97,7 @@ export class FusedGroupedQueryAttention implements AttentionKind {
   emit(
     graph: GraphBuilder,
     layer: number,
-    projections: string,
+    { projections, outputDims }: AttentionInput,
   ): { output: string; rows: Record<string, never> } {
     const { heads, kvHeads, headDim } = this.#shape;
     const at = (name: string) => `layer${layer}.${name}`;
@@ -140,7 +140,7 @@ export class FusedGroupedQueryAttention implements AttentionKind {
     }
     const output = graph.node("Reshape", at("attention"), [
       attended,
-      graph.int64("flat_heads", [-1, heads * headDim]),
+      graph.int64("flat_heads", outputDims(heads * headDim)),
     ]);
     return { output, rows: {} };
   }

@@ -19,7 +19,7 @@ import {
 } from "../../cache/layout.ts";
 import type { AttentionShape } from "../decoder_shape.ts";
 import { type GraphBuilder, MICROSOFT } from "../graph_builder.ts";
-import type { AttentionKind } from "./attention_kind.ts";
+import type { AttentionInput, AttentionKind } from "./attention_kind.ts";
 import type { Ring } from "./ring.ts";
 import { ONE_TOKEN, type RowFormat } from "./row_format.ts";
 import { type RowFormats, rowFormats } from "./row_formats.ts";
@@ -154,7 +154,7 @@ export class GroupedQueryAttention implements AttentionKind {
   emit(
     graph: GraphBuilder,
     layer: number,
-    projections: string,
+    { projections, outputDims }: AttentionInput,
   ): { output: string; rows: Record<string, string> } {
     const { kvHeads, heads, headDim } = this.#shape;
     const perKey = heads / kvHeads;
@@ -247,7 +247,7 @@ export class GroupedQueryAttention implements AttentionKind {
     const tokens = graph.node("Transpose", at("mixed.tokens"), [mixed], {
       attributes: { perm: [0, 3, 1, 2, 4] },
     });
-    const flat = graph.int64("flat_heads", [-1, heads * headDim]);
+    const flat = graph.int64("flat_heads", outputDims(heads * headDim));
     return {
       output: graph.node("Reshape", at("attention"), [tokens, flat]),
       rows,

@@ -1,29 +1,25 @@
 /**
  * Products with rows of 8 bits as integers, where they lie: nothing is decoded. What they are multiplied
- * with, queries or weights, becomes integers of 24 bits, each as three planes of 8 below each other: one
- * product of bytes gives all planes' sums, a small one puts them together. That is as exact as f32: a
- * query or a weight is off by at most 2⁻²³ of the largest of its KV head.
+ * with, queries or weights, becomes integers of 21 bits (`lib/graph/planes.ts`). That is about as exact as
+ * f32: a query or a weight is off by at most 2⁻²⁰ of the largest of its KV head.
  *
  * @module
  */
 import { type GraphBuilder, MICROSOFT } from "../graph_builder.ts";
+import {
+  cutIntoPlanes,
+  type Planes,
+  planeSteps,
+  planeWeights,
+  planeZero,
+  positivePlanes,
+  signedPlanes,
+} from "../planes.ts";
 import { byBlock, type Ring } from "./ring.ts";
 
-/** Bytes of a number. */
-const PLANES = 3;
-
-/** A 1 in each byte. */
-const ONES = (256 ** PLANES - 1) / 255;
-
-/** How numbers become bytes: `steps` of the first plane for the largest, and the byte that stands for 0. */
-interface Planes {
-  readonly name: string;
-  readonly steps: number;
-  readonly zero: number;
-}
-
-const SIGNED: Planes = { name: "signed", steps: 127, zero: 128 };
-const POSITIVE: Planes = { name: "positive", steps: 255, zero: 0 };
+/** As exact as f32: 21 bits. */
+const SIGNED = signedPlanes(3);
+const POSITIVE = positivePlanes(3);
 
 /**
  * Scores of one query each, by block.
@@ -39,11 +35,9 @@ export function integerScores(
 ): string[] {
   // No number is larger than this, and less is lost by it than f32 is exact.
   const largest = perKvHead(graph, "ReduceL2", `${name}.length`, query);
-  const raised = raise(graph, name, { numbers: query, largest, as: SIGNED });
-  const zeros = byPlane(graph, "zero", SIGNED, SIGNED.zero * ONES);
-  const moved = graph.node("Add", `${name}.moved`, [raised, zeros]);
-  const bytes = planes(graph, name, { raised: moved, ring });
-  const weights = planeWeights(graph, name, { largest, as: SIGNED });
+  const numbers = { numbers: query, largest, as: SIGNED };
+  const bytes = bytesOf(graph, name, { ...numbers, ring });
+  const weights = weightsOf(graph, name, numbers);
   return ring.blocks.map(([codes, scales], block) => {
     const at = `${name}.block${block}`;
     const sums = product(graph, at, { bytes, codes, as: SIGNED });
@@ -71,9 +65,9 @@ export function integerMix(
   const scaled = graph.node("Mul", `${name}.scaled`, [weights, scales]);
   // Of hidden rows, which hold anything, weights are 0: nothing of them is seen here either.
   const largest = perKvHead(graph, "ReduceMax", `${name}.largest`, scaled);
-  const raised = raise(graph, name, { numbers: scaled, largest, as: POSITIVE });
+  const numbers = { numbers: scaled, largest, as: POSITIVE };
   const bytes = byBlock(graph, name, {
-    all: planes(graph, name, { raised, ring }),
+    all: bytesOf(graph, name, { ...numbers, ring }),
     ring,
   });
   const sums = ring.blocks.map(([codes], block) => {
@@ -82,7 +76,7 @@ export function integerMix(
   });
   return together(graph, name, {
     sums: sums.length === 1 ? sums[0]! : graph.node("Sum", `${name}.sum`, sums),
-    weights: planeWeights(graph, name, { largest, as: POSITIVE }),
+    weights: weightsOf(graph, name, numbers),
     ring,
   });
 }
@@ -98,78 +92,55 @@ function perKvHead(
   return graph.node(operator, name, [numbers, axes]);
 }
 
-/** Numbers `[batch, kvHeads, group, 1, n]` in each plane's steps, `[batch, kvHeads, group, planes, n]`. */
-function raise(
-  graph: GraphBuilder,
-  name: string,
-  { numbers, largest, as }: { numbers: string; largest: string; as: Planes },
-): string {
-  const scale = graph.node("Div", `${name}.steps`, [
-    byPlane(graph, "steps", as, as.steps * 256 ** (PLANES - 1)),
-    largest,
-  ]);
-  return graph.node("Mul", `${name}.raised`, [numbers, scale]);
-}
-
-/** A constant for each plane, of which the last one's is given. */
-function byPlane(
-  graph: GraphBuilder,
-  of: string,
-  { name }: Planes,
-  last: number,
-): string {
-  const all = Float32Array.from(
-    { length: PLANES },
-    (_, plane) => last * 256 ** (plane + 1 - PLANES),
-  );
-  return graph.constant(`${of}_${name}`, all, [PLANES, 1]);
+/** Numbers `[batch, kvHeads, group, 1, n]`, of which the largest of each KV head is given. */
+interface Numbers {
+  readonly numbers: string;
+  readonly largest: string;
+  readonly as: Planes;
 }
 
 /**
- * Cuts numbers in steps to bytes, `[batch, kvHeads, 1, group × planes, n]`. All of a number's are of the same,
- * multiplied by powers of 2, so they agree on it to the last bit. Where the largest is 0 they are any, and what
- * comes of them is multiplied by it again.
+ * Numbers as bytes, `[batch, kvHeads, 1, group × planes, n]`. Where the largest is 0 they are any, and what comes
+ * of them is multiplied by it again.
  */
-function planes(
+function bytesOf(
   graph: GraphBuilder,
   name: string,
-  { raised, ring }: { raised: string; ring: Ring },
+  { numbers, largest, as, ring }: Numbers & { ring: Ring },
 ): string {
-  const cut = graph.cast(`${name}.cut`, raised, "int32");
-  const bytes = graph.cast(`${name}.bytes`, cut, "uint8"); // keeps the low 8 bits
-  return graph.node("Reshape", `${name}.planes`, [
-    bytes,
-    graph.int64("planes", [0, 0, 1, ring.group * PLANES, 0]),
+  const scale = graph.node("Div", `${name}.steps`, [
+    planeSteps(graph, as),
+    largest,
+  ]);
+  const raised = graph.node("Mul", `${name}.raised`, [numbers, scale]);
+  return graph.node("Reshape", `${name}.by_plane`, [
+    cutIntoPlanes(graph, name, raised, as),
+    graph.int64("by_plane", [0, 0, 1, ring.group * as.count, 0]),
   ]);
 }
 
 /** What sums of planes count in those of the numbers: `[batch, kvHeads, 1, 1, planes]`. */
-function planeWeights(
+function weightsOf(
   graph: GraphBuilder,
   name: string,
-  { largest, as }: { largest: string; as: Planes },
+  { largest, as }: Numbers,
 ): string {
-  const each = Float32Array.from(
-    { length: PLANES },
-    (_, plane) => 256 ** -plane / as.steps,
-  );
-  const constant = graph.constant(`weights_${as.name}`, each, [1, PLANES]);
-  return graph.node("Mul", `${name}.weights`, [largest, constant]);
+  const weights = planeWeights(graph, as);
+  return graph.node("Mul", `${name}.weights`, [largest, weights]);
 }
 
 /** Sums of planes times codes, `[batch, kvHeads, 1, group × planes, n]`. */
 function product(
   graph: GraphBuilder,
   name: string,
-  { bytes, codes, as: { name: kind, zero } }: {
+  { bytes, codes, as }: {
     bytes: string;
     codes: string | undefined;
     as: Planes;
   },
 ): string {
   const one = graph.constant("one", Float32Array.of(1), []);
-  const nothing = graph.constant(`byte_${kind}`, Uint8Array.of(zero), []);
-  const inputs = [bytes, codes!, one, one, nothing];
+  const inputs = [bytes, codes!, one, one, planeZero(graph, as)];
   return graph.node("MatMulIntegerToFloat", `${name}.sums`, inputs, {
     domain: MICROSOFT,
   });
@@ -183,7 +154,7 @@ function together(
 ): string {
   const byHead = graph.node("Reshape", `${name}.by_head`, [
     sums,
-    graph.int64("by_head", [0, 0, ring.group, PLANES, -1]),
+    graph.int64("by_head", [0, 0, ring.group, SIGNED.count, -1]),
   ]);
   return graph.node("MatMul", `${name}.whole`, [weights, byHead]);
 }
