@@ -216,7 +216,7 @@ export class LayerMemory {
 
   /** The columns of a slot's tensor that are in use while its ring has `rows` rows. */
   #part(tensor: CacheTensor, slot: number, rows: number): LinePart {
-    const { block, heads, width, byRow = false } = tensor;
+    const { block, heads, width, byRow } = tensor;
     const before = (tensor.sinks ? this.layout.sinkRows : 0) +
       (tensor.tail ? this.layout.tailRows : 0);
     const ring = block === null ? 0 : Math.max(

@@ -24,9 +24,8 @@ export const ROW_TYPE_BYTES: Readonly<Record<RowType, number>> = {
 };
 
 /**
- * One tensor of a layer's cache, as the attention kind declares it: `[heads, width, tokens]`. A
- * token is a column, so that a product with a query or with weights reads memory in order; a row,
- * `[heads, tokens, width]`, where the product's kernel wants that.
+ * One tensor of a layer's cache, as the attention kind declares it: `[heads, tokens, width]`, or
+ * `[heads, width, tokens]` where a product's kernel wants columns.
  */
 export interface CacheTensor {
   /** Name; the graph's input for layer `l` is `${name}_${l}`. */
@@ -37,7 +36,7 @@ export interface CacheTensor {
   readonly heads: number;
   readonly width: number;
   /** Whether a token is a row of it, not a column. */
-  readonly byRow?: boolean;
+  readonly byRow: boolean;
   /** Whether it holds the sinks, before all others. */
   readonly sinks: boolean;
   /** Whether it holds the tail, behind the sinks. */
@@ -144,9 +143,9 @@ export function tensorTokens(tensor: CacheTensor, layout: SlotLayout): number {
     (block === null ? 0 : layout.blocks[block]!);
 }
 
-/** Dimensions of a tensor: `[heads, width, tokens]`, or `[heads, tokens, width]` by row. */
+/** Dimensions of a tensor: `[heads, tokens, width]` by row, otherwise `[heads, width, tokens]`. */
 export function tensorDims<Size extends number | string>(
-  { heads, width, byRow = false }: CacheTensor,
+  { heads, width, byRow }: CacheTensor,
   tokens: Size,
 ): [number, Size | number, Size | number] {
   return byRow ? [heads, tokens, width] : [heads, width, tokens];
@@ -193,7 +192,7 @@ export function layerCaches(
  * import { assertEquals } from "@std/assert";
  * import { conversationBytes } from "./layout.ts";
  * // SmolLM2-135M: 30 layers, 3 KV heads of 64: 45 KiB a token in f32.
- * const row = { type: "float32", heads: 3, width: 64, sinks: true, tail: false, block: 0 } as const;
+ * const row = { type: "float32", heads: 3, width: 64, byRow: true, sinks: true, tail: false, block: 0 } as const;
  * const tensors = ["k", "v"].map((name) => ({ ...row, name, rows: name }));
  * const layer = { tensors, layout: { sinkRows: 4, tailRows: 0, blocks: [1020] } };
  * assertEquals(conversationBytes(Array(30).fill(layer)), 1024 * 45 * 1024);

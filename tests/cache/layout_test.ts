@@ -77,7 +77,7 @@ Deno.test("rows of fewer bits take their codes and a scale for each head; sinks 
 });
 
 Deno.test("a conversation's bytes grow with each part by what that part holds", () => {
-  const row = { rows: "r", heads: 2, width: 8 };
+  const row = { rows: "r", heads: 2, width: 8, byRow: true };
   const layout = { sinkRows: 3, tailRows: 6, blocks: [5, 11] };
   let total = 0;
   const tensors: CacheTensor[] = [];

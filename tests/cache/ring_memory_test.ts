@@ -55,7 +55,12 @@ function tensorsOf({ codec, ...row }: typeof ROWS[number]): CacheTensor[] {
       { name: "first", sinks: false, tail: false, block: 0 },
       { name: "second", sinks: false, tail: false, block: 1 },
       { name: "sinks_first", sinks: true, tail: false, block: 0 },
-    ].map((tensor) => ({ ...tensor, ...row, type: "float32" as const })),
+    ].map((tensor) => ({
+      ...tensor,
+      ...row,
+      type: "float32" as const,
+      byRow: false,
+    })),
     ...[0, 1].flatMap((block) => encodedTensors(codec, row, block)),
   ];
 }
@@ -70,6 +75,7 @@ function encodedTensors(
     name: `${codec.name}${suffix}${block}`,
     type,
     width,
+    byRow: false,
     sinks: false,
     tail: false,
     block,

@@ -136,7 +136,8 @@ Deno.test("fused attention is one operator between two shapes, without a cast, w
 Deno.test("fused attention keeps keys and values, a row of every head each, sinks before the window", () => {
   const f16 = new FusedGroupedQueryAttention(SHAPE, "float16");
   const f32 = new FusedGroupedQueryAttention(SHAPE, "float32");
-  const row = { heads: 2, width: 48, sinks: true, tail: false, block: 0 };
+  const lines = { heads: 2, width: 48, byRow: true };
+  const row = { ...lines, sinks: true, tail: false, block: 0 };
   for (const [kind, type] of [[f16, "float16"], [f32, "float32"]] as const) {
     assertEquals(kind.tensors(), [
       { name: "keys", rows: "keys", type, ...row },

@@ -67,6 +67,7 @@ export class FusedGroupedQueryAttention implements AttentionKind {
       type: floats,
       heads: kvHeads,
       width: headDim,
+      byRow: true,
       sinks: true,
       tail: false,
       block: 0,

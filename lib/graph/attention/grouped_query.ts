@@ -2,9 +2,8 @@
  * Multi-head, multi-query and grouped-query attention (arXiv 2305.13245) over sinks, a ring and
  * the chunk itself, in plain ONNX operators: the same nodes run on every engine.
  *
- * Keys and values are stored as columns (`[kvHeads, headDim, tokens]`), so that a query's scores and
- * the mix of values are matrix–vector products along memory, and each head of a group is a product of its own with M = 1
- * (faster on CPUs than folding the group into M). Sinks are asked by a second rotation of the
+ * A token is a row of keys and values (`[kvHeads, tokens, headDim]`) and each head of a group is a product of its own
+ * with M = 1 (faster on CPUs than folding the group into M). Sinks are asked by a second rotation of the
  * query, at its index in the cache: nothing stored is ever rewritten. Where the ring's rows are
  * encoded (`row_format.ts`), sinks and the latest tokens, the tail, are kept in f32 beside it: a row is
  * read from the tail until it is as old as the tail is long, then from the ring.
@@ -204,7 +203,7 @@ export class GroupedQueryAttention implements AttentionKind {
         attributes: { transB: 1 },
       });
     const scores = graph.node("Concat", at("scores"), [
-      product("sink_scores", qs, `sink_keys_${layer}`),
+      productTransposed("sink_scores", qs, `sink_keys_${layer}`),
       ...this.encoded
         ? [productTransposed("tail_scores", q, `tail_keys_${layer}`)]
         : [],
@@ -282,14 +281,14 @@ export class GroupedQueryAttention implements AttentionKind {
   ): CacheTensor {
     const { kvHeads: heads, headDim: width } = this.#shape;
     const none = { sinks: false, tail: false, block: null };
-    const byRow = of.tail ? { byRow: true } : {};
-    return { name, type: "float32", heads, width, ...none, ...byRow, ...of };
+    const rows = { byRow: true, ...none, ...of };
+    return { name, type: "float32", heads, width, ...rows };
   }
 
   /** Tensors of one block of the ring: one for each part of a row. */
   #ringTensors(
     rows: "keys" | "values",
-    { codec, parts, valuesByRow }: RowFormat,
+    { codec, parts, byRow }: RowFormat,
     block: number,
   ): CacheTensor[] {
     const { kvHeads: heads, headDim } = this.#shape;
@@ -303,7 +302,7 @@ export class GroupedQueryAttention implements AttentionKind {
       sinks,
       tail: false,
       block,
-      ...rows === "values" && valuesByRow && width > 1 ? { byRow: true } : {},
+      byRow: byRow[rows] && width > 1,
       ...codec ? { encoded: { codec, part, rowWidth: headDim } } : {},
     }));
   }

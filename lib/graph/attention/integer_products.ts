@@ -1,7 +1,7 @@
 /**
  * Products with rows of 8 bits as integers, where they lie: nothing is decoded. What they are multiplied
  * with, queries or weights, becomes integers of 21 bits (`lib/graph/planes.ts`). That is about as exact as
- * f32: a query or a weight is off by at most 2⁻²⁰ of the largest of its KV head.
+ * f32: a number of a query is off by at most 2⁻²¹ of the largest of its KV head, a weight by 2⁻²².
  *
  * @module
  */
@@ -33,8 +33,8 @@ export function integerScores(
   name: string,
   { query, ring }: { query: string; ring: Ring },
 ): string[] {
-  // No number is larger than this, and less is lost by it than f32 is exact.
-  const largest = perKvHead(graph, "ReduceL2", `${name}.length`, query);
+  const sizes = graph.node("Abs", `${name}.sizes`, [query]);
+  const largest = largestOf(graph, `${name}.largest`, sizes);
   const numbers = { numbers: query, largest, as: SIGNED };
   const bytes = bytesOf(graph, name, { ...numbers, ring });
   const weights = weightsOf(graph, name, numbers);
@@ -64,7 +64,7 @@ export function integerMix(
     : graph.node("Concat", `${name}.scales`, all, { attributes: { axis: -1 } });
   const scaled = graph.node("Mul", `${name}.scaled`, [weights, scales]);
   // Of hidden rows, which hold anything, weights are 0: nothing of them is seen here either.
-  const largest = perKvHead(graph, "ReduceMax", `${name}.largest`, scaled);
+  const largest = largestOf(graph, `${name}.largest`, scaled);
   const numbers = { numbers: scaled, largest, as: POSITIVE };
   const bytes = byBlock(graph, name, {
     all: bytesOf(graph, name, { ...numbers, ring }),
@@ -81,15 +81,14 @@ export function integerMix(
   });
 }
 
-/** One number for each KV head: `[batch, kvHeads, 1, 1, 1]`. */
-function perKvHead(
+/** The largest number of each KV head: `[batch, kvHeads, 1, 1, 1]`. */
+function largestOf(
   graph: GraphBuilder,
-  operator: "ReduceL2" | "ReduceMax",
   name: string,
   numbers: string,
 ): string {
   const axes = graph.int64("within_kv_head", [2, 3, 4]);
-  return graph.node(operator, name, [numbers, axes]);
+  return graph.node("ReduceMax", name, [numbers, axes]);
 }
 
 /** Numbers `[batch, kvHeads, group, 1, n]`, of which the largest of each KV head is given. */

@@ -21,8 +21,8 @@ export interface RowFormat {
   readonly name: "f32" | RowCodec["name"];
   /** How rows are encoded; `null` if they are kept as they are. */
   readonly codec: RowCodec | null;
-  /** Whether values are kept by row, not as columns. */
-  readonly valuesByRow: boolean;
+  /** Whether a token is a row of the tensors, not a column. */
+  readonly byRow: { readonly keys: boolean; readonly values: boolean };
   /** What a row of `width` values is kept as. */
   parts(width: number): readonly RowPart[];
   /** Adds the nodes of queries' scores, by block: `[batch, kvHeads, group, chunk, rows]`. */
@@ -51,16 +51,26 @@ export const ONE_TOKEN = "one_token";
 export const F32_ROWS: RowFormat = {
   name: "f32",
   codec: null,
-  valuesByRow: false,
+  byRow: { keys: true, values: true },
   parts: (width) => [{ suffix: "", type: "float32", width }],
-  ...columnProducts((_graph, _name, [columns]) => columns!),
+  scores: (graph, name, { query, ring }) =>
+    ring.blocks.map(([rows], block) =>
+      graph.node("FusedMatMul", `${name}.scores${block}`, [query, rows!], {
+        domain: MICROSOFT,
+        attributes: { transB: 1 },
+      })
+    ),
+  mix: (graph, name, { weights, ring }) =>
+    ring.blocks.map(([rows], block) =>
+      graph.node("MatMul", `${name}.mix${block}`, [weights[block]!, rows!])
+    ),
 };
 
 /** Rows of 16 bits. */
 export const INT16_ROWS: RowFormat = {
   name: "int16",
   codec: INT16_CODEC,
-  valuesByRow: false,
+  byRow: { keys: false, values: false },
   parts: (width) => INT16_CODEC.parts(width),
   ...columnProducts(decodeColumns),
 };
@@ -69,7 +79,7 @@ export const INT16_ROWS: RowFormat = {
 export const DECODED_INT8_ROWS: RowFormat = {
   name: "int8",
   codec: INT8_CODEC,
-  valuesByRow: true,
+  byRow: { keys: false, values: true },
   parts: (width) => INT8_CODEC.parts(width),
   scores: columnProducts(decodeColumns).scores,
   mix(graph, name, { weights, ring }) {
@@ -124,7 +134,7 @@ export const INT8_ROWS: RowFormat = {
 export const INT4_ROWS: RowFormat = {
   name: "int4",
   codec: INT4_CODEC,
-  valuesByRow: false,
+  byRow: { keys: false, values: false },
   parts: (width) => INT4_CODEC.parts(width),
   scores(graph, name, { query, ring }) {
     const turned = turn(graph, `${name}.query`, query, ring);
