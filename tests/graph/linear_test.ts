@@ -1,13 +1,16 @@
 import { assert, assertEquals } from "@std/assert";
+import { fromBinary } from "@bufbuild/protobuf";
 import { GraphBuilder } from "../../lib/graph/graph_builder.ts";
 import {
   linear,
   type LinearLowering,
   loweredBlocks,
+  tokenDims,
 } from "../../lib/graph/linear.ts";
 import {
   type Matrix,
   matrixBlocks,
+  matrixTransposed,
   reorderRows,
 } from "../../lib/graph/matrix.ts";
 import { dequantize } from "../../lib/weights/dequantize.ts";
@@ -15,6 +18,8 @@ import {
   GGML_TYPE_NAMES,
   type GgmlTypeName,
 } from "../../lib/weights/ggml_types.ts";
+import { ModelProtoSchema } from "../../lib/graph/onnx_pb.ts";
+import { toByteGrid } from "../../lib/weights/byte_grid.ts";
 import { toSymmetricBlocks } from "../../lib/weights/symmetric_blocks.ts";
 import { mulberry32 } from "../reference/small_model.ts";
 import { farBlocks, normalBlocks } from "../weights/normal_blocks.ts";
@@ -26,6 +31,7 @@ const TOKENS = 3;
 const BLOCKS: LinearLowering = { kind: "blocks", accuracyLevel: 0 };
 const DISPATCHES: LinearLowering = { kind: "dispatches" };
 const DENSE: LinearLowering = { kind: "dense" };
+const BYTES: LinearLowering = { kind: "bytes" };
 const random = mulberry32(11);
 const INPUT = Float32Array.from(
   { length: TOKENS * COLS },
@@ -86,23 +92,43 @@ function norm(values: Float32Array): number {
 /** Error of a matrix's weights where the lowering puts them on a grid; 0 where it does not. */
 function movedBy(lowering: LinearLowering, matrix: Matrix): number {
   const blocks = matrixBlocks(matrix);
-  if (!blocks || lowering.kind !== "dispatches") return 0;
+  if (!blocks) return 0;
+  if (lowering.kind === "bytes") return onBytes(matrix) ?? 0;
+  if (lowering.kind !== "dispatches") return 0;
   const { error } = toSymmetricBlocks(blocks);
   return loweredBlocks(lowering, matrix)!.offset ? 0 : error;
 }
 
-/** The product of one input with several matrices, `[TOKENS, Σ rows]`. */
+/** Error of a matrix's weights on a grid of bytes; `null` where that is too much. */
+function onBytes(matrix: Matrix): number | null {
+  const { error } = toByteGrid(matrixTransposed(matrix), matrix.rows);
+  return error < 0.02 ? error : null;
+}
+
+/**
+ * How far an input is off, relative to its root mean square: of bytes by half a step of integers of 14 bits that
+ * reach to √COLS; of 8 bits for each block of 32 by half a step of the block's largest value.
+ */
+function roundedBy(lowering: LinearLowering, matrix: Matrix): number {
+  if (lowering.kind !== "bytes" || !matrixBlocks(matrix)) return 0;
+  if (onBytes(matrix) !== null) return Math.sqrt(COLS) / (63 * 128) / 2;
+  return Math.sqrt(COLS) / 127 / 2;
+}
+
+/** The product of one input with several matrices, `[tokens, Σ rows]`. */
 async function productOf(
   lowering: LinearLowering,
   parts: readonly Matrix[],
+  input = INPUT,
 ): Promise<Float32Array> {
   const width = parts.reduce((sum, { rows }) => sum + rows, 0);
+  const tokens = input.length / COLS;
   const outputs = await runGraph(async (graph) => {
-    const x = graph.input("x", "float32", ["tokens", COLS]);
+    const x = graph.input("x", "float32", tokenDims(lowering, "tokens", COLS));
     const y = await linear(graph, lowering, x, "y", parts);
-    graph.output(y, "float32", ["tokens", width]);
-  }, { x: { data: INPUT, dims: [TOKENS, COLS] } });
-  assertEquals(outputs.y!.length, TOKENS * width);
+    graph.output(y, "float32", tokenDims(lowering, "tokens", width));
+  }, { x: { data: input, dims: tokenDims(lowering, tokens, COLS) } });
+  assertEquals(outputs.y!.length, tokens * width);
   return outputs.y!;
 }
 
@@ -117,11 +143,12 @@ async function check(
   for (const [name, matrix] of Object.entries(matrices)) {
     const label = `${lowering.kind}, ${name} (${matrix.type})`;
     const values = expected(matrix, movedBy(lowering, matrix));
+    const rounded = roundedBy(lowering, matrix);
     for (const [i, { value, size, change }] of values.entries()) {
       const [token, row] = [Math.floor(i / matrix.rows), i % matrix.rows];
       const found = actual[token * width + before + row]!;
       assert(
-        Math.abs(found - value) <= change + size * 1e-5,
+        Math.abs(found - value) <= change + (rounded + 1e-5) * size,
         `${label}[${i}]: ${found} instead of ${value}`,
       );
     }
@@ -129,7 +156,7 @@ async function check(
   }
 }
 
-for (const lowering of [BLOCKS, DISPATCHES, DENSE]) {
+for (const lowering of [BLOCKS, DISPATCHES, DENSE, BYTES]) {
   Deno.test(`${lowering.kind} products are right for every type`, async () => {
     for (const type of GGML_TYPE_NAMES) {
       await check(lowering, { [type]: matrix(type, 5) });
@@ -142,6 +169,7 @@ for (const lowering of [BLOCKS, DISPATCHES, DENSE]) {
       b: matrix("Q4_1", 7, 0.25),
       c: matrix("Q6_K", 3),
       d: matrix("Q4_K", 2), // alike a and b, but not beside them
+      near: near(6),
       e: matrix("F32", 6),
       f: matrix("F16", 1, -2),
       g: matrix("Q4_0", 5),
@@ -223,6 +251,86 @@ Deno.test("offsets are left out where a matrix is small, unless that moves its w
   };
   assertEquals(await nodes(near(8), matrix("Q8_0", 2)), 1); // alike now
   assertEquals(await nodes(far(8)), 4); // product, sums of blocks (2), and the offsets' product
+});
+
+Deno.test("a product of bytes is the one of the weights on their grid, of tokens rounded to 14 bits, whatever their size", async () => {
+  const sizes = [1, 1e-12, 1e6, 0];
+  const input = new Float32Array(sizes.length * COLS)
+    .map((_, i) => sizes[Math.floor(i / COLS)]! * (random() - 0.3) ** 3);
+  const parts = [near(7), matrix("Q8_0", 70, 0.5)];
+  const found = await productOf(BYTES, parts, input);
+  for (const [token, size] of sizes.entries()) {
+    const x = input.subarray(token * COLS, (token + 1) * COLS);
+    const rms = norm(x) / Math.sqrt(COLS);
+    const step = rms * Math.sqrt(COLS) / (63 * 128);
+    let at = token * (7 + 70);
+    for (const part of parts) {
+      const { rows } = part;
+      const { codes, scale, zero } = toByteGrid(matrixTransposed(part), rows);
+      for (let r = 0; r < rows; r++, at++) {
+        let [value, weights] = [0, 0];
+        for (const [c, number] of x.entries()) {
+          const weight = scale[r]! * (codes[c * rows + r]! - zero[r]!);
+          value += number * weight;
+          weights += Math.abs(weight);
+        }
+        const most = weights * (step / 2 + 1e-6 * rms);
+        assert(
+          Math.abs(found[at]! - value) <= most,
+          `size ${size}, row ${r}: ${found[at]} instead of ${value}, ±${most}`,
+        );
+      }
+    }
+  }
+});
+
+Deno.test("a token's products of bytes are the same to the last bit, whatever tokens are computed with it", async () => {
+  const parts = [near(40), near(30)];
+  const together = await productOf(BYTES, parts);
+  for (let token = 0; token < TOKENS; token++) {
+    const own = INPUT.slice(token * COLS, (token + 1) * COLS);
+    const alone = await productOf(BYTES, parts, own);
+    assertEquals(together.subarray(token * 70, (token + 1) * 70), alone);
+  }
+});
+
+/** Q4_1: blocks of 32 weights d·q + m, q of 4 bits, d and m in f16. */
+function packQ4_1(values: Float32Array): Uint8Array {
+  const packed = new Uint8Array(values.length / 32 * 20);
+  for (let block = 0; block < values.length / 32; block++) {
+    const own = values.subarray(block * 32, (block + 1) * 32);
+    const m = Math.min(...own);
+    const d = (Math.max(...own) - m) / 15;
+    const halves = new Uint8Array(new Float16Array([d, m]).buffer);
+    const q = Array.from(own, (value) => Math.round((value - m) / d));
+    const nibbles = q.slice(0, 16).map((low, i) => low | (q[16 + i]! << 4));
+    packed.set([...halves, ...nibbles], block * 20);
+  }
+  return packed;
+}
+
+Deno.test("matrices stay blocks where a grid of bytes would move their weights by 0.02 of them", async () => {
+  const far = matrix("Q4_1", 4);
+  const values = new Float32Array(4 * COLS).map(() => random() - 0.5);
+  for (let row = 0; row < 4; row++) {
+    values.set([50, -50], row * COLS); // two weights far from all others
+  }
+  far.bytes.set(packQ4_1(values));
+  assertEquals(onBytes(far), null);
+  const operators = async (of: Matrix) => {
+    const graph = new GraphBuilder("g", new MemoryWeights());
+    const x = graph.input("x", "float32", tokenDims(BYTES, "tokens", COLS));
+    await linear(graph, BYTES, x, "y", [of]);
+    return fromBinary(ModelProtoSchema, graph.finish()).graph!.node
+      .map(({ opType }) => opType);
+  };
+  const blocks = ["MatMulNBits", "Gemm"];
+  assertEquals(
+    (await operators(far)).filter((name) => blocks.includes(name)),
+    blocks,
+  );
+  assertEquals((await operators(near(4))).at(-2), "MatMulIntegerToFloat");
+  await check(BYTES, { far, near: near(5) });
 });
 
 Deno.test("reordered rows are the same rows in another order", async () => {
