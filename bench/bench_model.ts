@@ -99,7 +99,7 @@ function hostDecoders(
   const open = async (room: DecoderRoom) => {
     using file = await openGguf(model.path);
     const source = { file, sha256: model.sha256, graphs };
-    const rings = { ...ringShape(room, engine), threads };
+    const rings = { ...ringShape(room, engine), threads, ownThread: true };
     return await openHostModel(engine, source, rings);
   };
   return {

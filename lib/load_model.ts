@@ -43,9 +43,13 @@ export interface LoadedModel {
 /**
  * Loads the model that the configuration names, fetching and converting it if need be.
  *
+ * @param options.ownThread whether nothing else runs on this thread (`SessionOptions`)
  * @throws {Error} with what was tried and what to do, if any step fails.
  */
-export async function loadModel(config: Config): Promise<LoadedModel> {
+export async function loadModel(
+  config: Config,
+  { ownThread = false } = {},
+): Promise<LoadedModel> {
   const located = await locateModel(config.model, {
     directory: config.modelsDirectory,
     onProgress: terminalProgress(),
@@ -80,7 +84,8 @@ export async function loadModel(config: Config): Promise<LoadedModel> {
   const formats = await openCaches(offered, async (format) => {
     const { engine } = chosen;
     const of = { ...room, format, lazyLayers, keptLayers, slots: { memory } };
-    const decoder = await openDecoder(engine, source, of, config);
+    const options = { ...config, ownThread };
+    const decoder = await openDecoder(engine, source, of, options);
     return {
       format: engine === "webgpu" ? gpuFormat(format, decoder, shape) : format,
       decoder: format.layered ? decoder : new RecomputingDecoder(decoder),

@@ -7,7 +7,7 @@ import {
 } from "../cache/layout.ts";
 import type { CacheFormat } from "../cache/cache_format.ts";
 import type { GpuPreference } from "../engine/adapter.ts";
-import type { Engine, EngineName } from "../engine/engine.ts";
+import type { Engine, EngineName, SessionOptions } from "../engine/engine.ts";
 import { Gpu } from "../engine/gpu.ts";
 import { gpuWithHostCaches } from "../engine/gpu_host.ts";
 import { chooseRows, type GpuRowsChoice } from "../engine/gpu_element.ts";
@@ -65,8 +65,7 @@ export interface DecoderRoom {
 }
 
 /** How engines are set up. */
-export interface EngineOptions {
-  readonly threads: number;
+export interface EngineOptions extends SessionOptions {
   readonly gpu: GpuPreference;
   readonly gpuRows: GpuRowsChoice;
 }
@@ -117,7 +116,7 @@ export function hostEngine(name: Exclude<EngineName, "webgpu">): Engine {
 export async function openHostModel(
   engine: Engine,
   { file, sha256, graphs }: ModelSource,
-  { threads, ...rings }: RingShape & { threads: number },
+  { threads, ownThread = false, ...rings }: RingShape & SessionOptions,
 ): Promise<HostModel> {
   const plan = await planDecoder(
     file,
@@ -126,7 +125,7 @@ export async function openHostModel(
   const of = { file, plan, sha256 };
   const graph = await openDecoderGraph(of, engine.linear, graphs);
   const [session, embeddings] = await Promise.all([
-    engine.open(graph, { threads }),
+    engine.open(graph, { threads, ownThread }),
     EmbeddingTable.read(file, plan.family.embedding),
   ]);
   return { plan, session, embeddings };
@@ -136,10 +135,10 @@ async function openHostDecoder(
   engine: Engine,
   source: ModelSource,
   room: DecoderRoom,
-  { threads }: EngineOptions,
+  { threads, ownThread = false }: EngineOptions,
 ): Promise<Decoder> {
-  const rings = ringShape(room, engine);
-  const model = await openHostModel(engine, source, { ...rings, threads });
+  const of = { ...ringShape(room, engine), threads, ownThread };
+  const model = await openHostModel(engine, source, of);
   return hostDecoder(model, room, engine);
 }
 

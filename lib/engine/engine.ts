@@ -42,6 +42,16 @@ export interface EngineSession {
   release(): Promise<void>;
 }
 
+/** How a session computes. */
+export interface SessionOptions {
+  readonly threads: number;
+  /**
+   * Whether nothing else runs on the calling thread that needs numbers below 2⁻¹⁰²², which an engine may then
+   * take for 0. Default: no.
+   */
+  readonly ownThread?: boolean;
+}
+
 /** A way to run graphs. */
 export interface Engine {
   readonly name: EngineName;
@@ -51,8 +61,5 @@ export interface Engine {
   /** Tokens of a prompt that one run should take. */
   readonly chunk: number;
   /** Opens a graph. */
-  open(
-    graph: DecoderGraph,
-    options: { threads: number },
-  ): Promise<EngineSession>;
+  open(graph: DecoderGraph, options: SessionOptions): Promise<EngineSession>;
 }

@@ -1,6 +1,6 @@
 /** ONNX Runtime as WebAssembly, through onnxruntime-web. @module */
 import type { DecoderGraph } from "../graph/convert.ts";
-import type { Engine, EngineSession } from "./engine.ts";
+import type { Engine, EngineSession, SessionOptions } from "./engine.ts";
 import { OrtSession } from "./ort_session.ts";
 
 /** Runs on the CPU as WebAssembly, with f32 products (the fastest and most exact there). */
@@ -12,7 +12,7 @@ export const WASM: Engine = {
 
   async open(
     graph: DecoderGraph,
-    options: { threads: number },
+    options: SessionOptions,
   ): Promise<EngineSession> {
     const ort = await import("onnxruntime-web");
     ort.env.wasm.numThreads = options.threads;

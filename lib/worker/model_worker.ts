@@ -13,7 +13,7 @@ import { serveInWorker } from "./worker_scope.ts";
 Object.defineProperty(self, "location", { value: undefined });
 
 serveInWorker(async (config) => {
-  const loaded = await loadModel(config);
+  const loaded = await loadModel(config, { ownThread: true });
   const { service, caches, chosen } = loaded;
   return {
     model: service,
