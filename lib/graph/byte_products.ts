@@ -8,13 +8,10 @@
 import { float, type GraphBuilder, MICROSOFT } from "./graph_builder.ts";
 import {
   cutIntoPlanes,
-  planeSteps,
+  type Planes,
   planeWeights,
   planeZero,
-  signedPlanes,
 } from "./planes.ts";
-
-const PLANES = signedPlanes(2);
 
 /** Keeps a token whose values are all 0 from being divided by 0; far below any other's square. */
 const EPSILON = float(1e-30);
@@ -48,21 +45,17 @@ export function bytesOfTokens(
   cols: number,
 ): TokenBytes {
   const at = (name: string) => `${x}.${name}`;
-  // Of values whose mean square is 1 none is larger than this.
-  const largest = Math.sqrt(cols);
+  // Of values whose mean square is 1 none is larger.
+  const planes: Planes = { count: 2, largest: Math.sqrt(cols) };
   const ones = graph.constant(`ones_${cols}`, new Float32Array(cols).fill(1));
   const [even, inverseSize] = [at("even"), at("inverse_size")];
   graph.nodes("SimplifiedLayerNormalization", [even, inverseSize], [x, ones], {
     attributes: { epsilon: EPSILON, axis: -1 },
   });
-  const raised = graph.node("Mul", at("raised"), [
-    even,
-    planeSteps(graph, PLANES, largest),
-  ]);
   return {
-    planes: cutIntoPlanes(graph, x, raised, PLANES),
+    planes: cutIntoPlanes(graph, x, even, planes),
     weights: graph.node("Div", at("weights"), [
-      planeWeights(graph, PLANES, largest),
+      planeWeights(graph, planes),
       inverseSize,
     ]),
   };
@@ -76,7 +69,7 @@ export function byteProduct(
   { codes, scale, zero }: ByteMatrix,
 ): string {
   const one = graph.constant("one", Float32Array.of(1), []);
-  const inputs = [planes, codes, one, scale, planeZero(graph, PLANES), zero];
+  const inputs = [planes, codes, one, scale, planeZero(graph), zero];
   const sums = graph.node("MatMulIntegerToFloat", `${name}.sums`, inputs, {
     domain: MICROSOFT,
   });

@@ -190,8 +190,8 @@ async function checkMix(of: Sizes): Promise<void> {
       }
       before += rows;
     }
-    // What codes of up to 127 are multiplied with is off by up to half of 1 / (127 * 2 ** 14) of the largest.
-    const cut = all * 127 * largest / (2 * 127 * 2 ** 14);
+    // What codes of up to 127 are multiplied with is off by up to half of 1 / (63 * 2 ** 14) of the largest.
+    const cut = all * 127 * largest / (2 * 63 * 2 ** 14);
     assertNear(found, { sum, magnitude: magnitude + cut / ERROR });
   }
 }

@@ -151,9 +151,9 @@ const EXACT: RowDefinition = {
 
 /**
  * How near the middle of two codes a value may be, as a share of the largest code, before the rounding
- * of f32 may decide which of them it gets.
+ * of f32, or of products in integers, may decide which of them it gets.
  */
-const ROUNDING = 1e-6;
+const ROUNDING = 2e-6;
 
 /** A row of all heads, as it is and as it is read once it has left the tail. */
 interface PastRow {

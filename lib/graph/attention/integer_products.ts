@@ -1,7 +1,7 @@
 /**
  * Products with rows of 8 bits as integers, where they lie: nothing is decoded. What they are multiplied
- * with, queries or weights, becomes integers of 21 bits (`lib/graph/planes.ts`). That is about as exact as
- * f32: a number of a query is off by at most 2⁻²¹ of the largest of its KV head, a weight by 2⁻²².
+ * with, queries or weights, becomes integers (`lib/graph/planes.ts`). That is about as exact as
+ * f32: it is off by at most 2⁻²¹ of the largest of its head.
  *
  * @module
  */
@@ -9,17 +9,13 @@ import { type GraphBuilder, MICROSOFT } from "../graph_builder.ts";
 import {
   cutIntoPlanes,
   type Planes,
-  planeSteps,
   planeWeights,
   planeZero,
-  positivePlanes,
-  signedPlanes,
 } from "../planes.ts";
 import { byBlock, type Ring } from "./ring.ts";
 
-/** As exact as f32: 21 bits. */
-const SIGNED = signedPlanes(3);
-const POSITIVE = positivePlanes(3);
+/** As exact as f32: 20 bits and a sign, of numbers over their largest. */
+const PLANES: Planes = { count: 3, largest: 1 };
 
 /**
  * Scores of one query each, by block.
@@ -35,12 +31,12 @@ export function integerScores(
 ): string[] {
   const sizes = graph.node("Abs", `${name}.sizes`, [query]);
   const largest = largestOf(graph, `${name}.largest`, sizes);
-  const numbers = { numbers: query, largest, as: SIGNED };
+  const numbers = { numbers: query, largest };
   const bytes = bytesOf(graph, name, { ...numbers, ring });
   const weights = weightsOf(graph, name, numbers);
   return ring.blocks.map(([codes, scales], block) => {
     const at = `${name}.block${block}`;
-    const sums = product(graph, at, { bytes, codes, as: SIGNED });
+    const sums = product(graph, at, { bytes, codes });
     const whole = together(graph, at, { sums, weights, ring });
     return graph.node("Mul", `${at}.scaled`, [whole, scales!]);
   });
@@ -65,13 +61,13 @@ export function integerMix(
   const scaled = graph.node("Mul", `${name}.scaled`, [weights, scales]);
   // Of hidden rows, which hold anything, weights are 0: nothing of them is seen here either.
   const largest = largestOf(graph, `${name}.largest`, scaled);
-  const numbers = { numbers: scaled, largest, as: POSITIVE };
+  const numbers = { numbers: scaled, largest };
   const bytes = byBlock(graph, name, {
     all: bytesOf(graph, name, { ...numbers, ring }),
     ring,
   });
   const sums = ring.blocks.map(([codes], block) => {
-    const factors = { bytes: bytes[block]!, codes, as: POSITIVE };
+    const factors = { bytes: bytes[block]!, codes };
     return product(graph, `${name}.block${block}`, factors);
   });
   return together(graph, name, {
@@ -81,21 +77,20 @@ export function integerMix(
   });
 }
 
-/** The largest number of each KV head: `[batch, kvHeads, 1, 1, 1]`. */
+/** The largest number of each head: `[batch, kvHeads, group, 1, 1]`. */
 function largestOf(
   graph: GraphBuilder,
   name: string,
   numbers: string,
 ): string {
-  const axes = graph.int64("within_kv_head", [2, 3, 4]);
+  const axes = graph.int64("within_head", [3, 4]);
   return graph.node("ReduceMax", name, [numbers, axes]);
 }
 
-/** Numbers `[batch, kvHeads, group, 1, n]`, of which the largest of each KV head is given. */
+/** Numbers `[batch, kvHeads, group, 1, n]`, of which the largest of each head is given. */
 interface Numbers {
   readonly numbers: string;
   readonly largest: string;
-  readonly as: Planes;
 }
 
 /**
@@ -105,26 +100,22 @@ interface Numbers {
 function bytesOf(
   graph: GraphBuilder,
   name: string,
-  { numbers, largest, as, ring }: Numbers & { ring: Ring },
+  { numbers, largest, ring }: Numbers & { ring: Ring },
 ): string {
-  const scale = graph.node("Div", `${name}.steps`, [
-    planeSteps(graph, as),
-    largest,
-  ]);
-  const raised = graph.node("Mul", `${name}.raised`, [numbers, scale]);
+  const shares = graph.node("Div", `${name}.shares`, [numbers, largest]);
   return graph.node("Reshape", `${name}.by_plane`, [
-    cutIntoPlanes(graph, name, raised, as),
-    graph.int64("by_plane", [0, 0, 1, ring.group * as.count, 0]),
+    cutIntoPlanes(graph, name, shares, PLANES),
+    graph.int64("by_plane", [0, 0, 1, ring.group * PLANES.count, 0]),
   ]);
 }
 
-/** What sums of planes count in those of the numbers: `[batch, kvHeads, 1, 1, planes]`. */
+/** What sums of planes count in those of the numbers: `[batch, kvHeads, group, 1, planes]`. */
 function weightsOf(
   graph: GraphBuilder,
   name: string,
-  { largest, as }: Numbers,
+  { largest }: Numbers,
 ): string {
-  const weights = planeWeights(graph, as);
+  const weights = planeWeights(graph, PLANES);
   return graph.node("Mul", `${name}.weights`, [largest, weights]);
 }
 
@@ -132,14 +123,10 @@ function weightsOf(
 function product(
   graph: GraphBuilder,
   name: string,
-  { bytes, codes, as }: {
-    bytes: string;
-    codes: string | undefined;
-    as: Planes;
-  },
+  { bytes, codes }: { bytes: string; codes: string | undefined },
 ): string {
   const one = graph.constant("one", Float32Array.of(1), []);
-  const inputs = [bytes, codes!, one, one, planeZero(graph, as)];
+  const inputs = [bytes, codes!, one, one, planeZero(graph)];
   return graph.node("MatMulIntegerToFloat", `${name}.sums`, inputs, {
     domain: MICROSOFT,
   });
@@ -153,7 +140,7 @@ function together(
 ): string {
   const byHead = graph.node("Reshape", `${name}.by_head`, [
     sums,
-    graph.int64("by_head", [0, 0, ring.group, SIGNED.count, -1]),
+    graph.int64("by_head", [0, 0, ring.group, PLANES.count, -1]),
   ]);
   return graph.node("MatMul", `${name}.whole`, [weights, byHead]);
 }
