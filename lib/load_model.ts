@@ -17,7 +17,7 @@ import type { Decoder } from "./decoder/decoder.ts";
 import { openDecoder } from "./decoder/open_decoder.ts";
 import { RecomputingDecoder } from "./decoder/recomputing_decoder.ts";
 import { chooseEngine, type ChosenEngine } from "./engine/choose.ts";
-import { familyOf } from "./graph/convert.ts";
+import { CONVERTER_VERSION, familyOf } from "./graph/convert.ts";
 import type { CacheShape } from "./graph/decoder_shape.ts";
 import { locateModel, terminalProgress } from "./models/mod.ts";
 import type { CacheSetup } from "./plan/cache_setup.ts";
@@ -98,6 +98,7 @@ export async function loadModel(
       model: located.sha256,
       precision: JSON.stringify([
         chosen.engine === "webgpu" ? "gpu" : "host",
+        CONVERTER_VERSION,
         layout,
         keptLayers,
       ]),

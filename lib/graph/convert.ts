@@ -15,7 +15,7 @@ import type { LinearLowering } from "./linear.ts";
 import type { ModelFamily } from "./model_family.ts";
 import { addTransformer } from "./transformer.ts";
 
-/** Raise it whenever the same file gives another graph. */
+/** Raise it whenever the same file gives another graph, or caches lie otherwise: copies of caches know it, too. */
 export const CONVERTER_VERSION = 16;
 
 const FAMILIES: readonly ModelFamily[] = [LLAMA];
