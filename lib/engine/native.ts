@@ -13,7 +13,7 @@ export const NATIVE: Engine = {
   name: "native",
   linear: { kind: "bytes" },
   integers: true,
-  chunk: 64,
+  chunk: 128,
 
   async open(
     graph: DecoderGraph,
