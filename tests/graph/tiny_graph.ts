@@ -4,7 +4,11 @@
  * @module
  */
 import { join } from "node:path";
-import type { EngineTensor, TensorData } from "../../lib/engine/engine.ts";
+import type {
+  EngineTensor,
+  SessionOptions,
+  TensorData,
+} from "../../lib/engine/engine.ts";
 import { NATIVE } from "../../lib/engine/native.ts";
 import {
   GraphBuilder,
@@ -29,6 +33,7 @@ export class MemoryWeights implements WeightWriter {
 export async function runGraph(
   build: (graph: GraphBuilder) => Promise<void>,
   inputs: Readonly<Record<string, { data: TensorData; dims: number[] }>>,
+  options: SessionOptions = { threads: 1 },
 ): Promise<Record<string, Float32Array>> {
   const weights = new MemoryWeights();
   const builder = new GraphBuilder("tiny", weights);
@@ -47,7 +52,7 @@ export async function runGraph(
       weights: weightsPath,
       weightsName: weights.location,
     };
-    const session = await NATIVE.open(files, { threads: 1 });
+    const session = await NATIVE.open(files, options);
     try {
       const feeds: Record<string, EngineTensor> = {};
       for (const [name, { data, dims }] of Object.entries(inputs)) {
