@@ -73,8 +73,8 @@ export class PolicyStream {
   }
 
   /**
-   * Appends the text's next tokens and scores the last `scored` of them (default: all), against
-   * references if there are some. Gives their logits.
+   * Appends the text's next tokens, in as many runs as they take, and scores the last `scored` of them
+   * (default: all), against references if there are some. Gives their logits.
    */
   async append(
     count: number,
@@ -84,11 +84,18 @@ export class PolicyStream {
     } = {},
   ): Promise<Float32Array> {
     const { seen, vocabulary } = this;
-    const tokens = this.#text.slice(seen, seen + count);
-    let logits = new Float32Array(0);
+    const logits = new Float32Array(scored * vocabulary);
     const milliseconds = await timed(async () => {
-      const chunk = { slot: 0, tokens, logits: scored };
-      logits = (await this.#decoder.run([chunk]))[0] as typeof logits;
+      for (let at = 0; at < count;) {
+        const end = Math.min(count, at + this.limit);
+        const tokens = this.#text.slice(seen + at, seen + end);
+        const unscored = count - scored;
+        const own = Math.max(0, end - Math.max(at, unscored));
+        const chunk = { slot: 0, tokens, logits: own };
+        const [given] = await this.#decoder.run([chunk]);
+        logits.set(given!, Math.max(0, at - unscored) * vocabulary);
+        at = end;
+      }
     });
     this.#times.push(milliseconds / count);
     const first = seen + count - scored;
