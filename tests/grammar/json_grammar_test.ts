@@ -25,6 +25,9 @@ function grammarOf(schema: unknown): string | null {
   }
 }
 
+/** Keys that Ajv's fast-deep-equal takes for an object's own methods when it compares constants: it throws. */
+const TAKEN_FOR_METHODS = /"(valueOf|toString|constructor)":/;
+
 Deno.test("what a schema's grammar lets end validates against the schema", async () => {
   const ajv = new Ajv({
     strict: false,
@@ -34,6 +37,7 @@ Deno.test("what a schema's grammar lets end validates against the schema", async
   const grammars = new Grammars(vocabulary, { ...GRAMMAR_LIMITS, most: 2 });
   let ended = 0;
   const check = async (schema: unknown, seed: number) => {
+    fc.pre(!TAKEN_FOR_METHODS.test(JSON.stringify(schema)));
     const grammar = grammarOf(schema);
     if (grammar === null) return;
     const validate = ajv.compile(structuredClone(schema) as object);
