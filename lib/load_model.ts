@@ -17,6 +17,7 @@ import type { Decoder } from "./decoder/decoder.ts";
 import { openDecoder } from "./decoder/open_decoder.ts";
 import { RecomputingDecoder } from "./decoder/recomputing_decoder.ts";
 import { chooseEngine, type ChosenEngine } from "./engine/choose.ts";
+import type { SessionOptions } from "./engine/engine.ts";
 import { CONVERTER_VERSION, familyOf } from "./graph/convert.ts";
 import type { CacheShape } from "./graph/decoder_shape.ts";
 import { locateModel, terminalProgress } from "./models/mod.ts";
@@ -48,7 +49,7 @@ export interface LoadedModel {
  */
 export async function loadModel(
   config: Config,
-  { ownThread = false } = {},
+  { ownThread }: Pick<SessionOptions, "ownThread"> = {},
 ): Promise<LoadedModel> {
   const located = await locateModel(config.model, {
     directory: config.modelsDirectory,

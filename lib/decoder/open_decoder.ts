@@ -116,7 +116,7 @@ export function hostEngine(name: Exclude<EngineName, "webgpu">): Engine {
 export async function openHostModel(
   engine: Engine,
   { file, sha256, graphs }: ModelSource,
-  { threads, ownThread = false, ...rings }: RingShape & SessionOptions,
+  { threads, ownThread, ...rings }: RingShape & SessionOptions,
 ): Promise<HostModel> {
   const plan = await planDecoder(
     file,
@@ -135,7 +135,7 @@ async function openHostDecoder(
   engine: Engine,
   source: ModelSource,
   room: DecoderRoom,
-  { threads, ownThread = false }: EngineOptions,
+  { threads, ownThread }: EngineOptions,
 ): Promise<Decoder> {
   const of = { ...ringShape(room, engine), threads, ownThread };
   const model = await openHostModel(engine, source, of);

@@ -49,7 +49,7 @@ export interface SessionOptions {
    * Whether nothing else runs on the calling thread that needs numbers below 2⁻¹⁰²², which an engine may then
    * take for 0. Default: no.
    */
-  readonly ownThread?: boolean;
+  readonly ownThread?: boolean | undefined;
 }
 
 /** A way to run graphs. */

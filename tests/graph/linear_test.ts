@@ -22,7 +22,7 @@ import { ModelProtoSchema } from "../../lib/graph/onnx_pb.ts";
 import { toByteGrid } from "../../lib/weights/byte_grid.ts";
 import { toSymmetricBlocks } from "../../lib/weights/symmetric_blocks.ts";
 import { mulberry32 } from "../reference/small_model.ts";
-import { farBlocks, normalBlocks } from "../weights/normal_blocks.ts";
+import { farBlocks, normalBlocks, packQ4_1 } from "../weights/normal_blocks.ts";
 import { randomBlocks } from "../weights/random_blocks.ts";
 import { MemoryWeights, runGraph } from "./tiny_graph.ts";
 
@@ -293,21 +293,6 @@ Deno.test("a token's products of bytes are the same to the last bit, whatever to
     assertEquals(together.subarray(token * 70, (token + 1) * 70), alone);
   }
 });
-
-/** Q4_1: blocks of 32 weights d·q + m, q of 4 bits, d and m in f16. */
-function packQ4_1(values: Float32Array): Uint8Array {
-  const packed = new Uint8Array(values.length / 32 * 20);
-  for (let block = 0; block < values.length / 32; block++) {
-    const own = values.subarray(block * 32, (block + 1) * 32);
-    const m = Math.min(...own);
-    const d = (Math.max(...own) - m) / 15;
-    const halves = new Uint8Array(new Float16Array([d, m]).buffer);
-    const q = Array.from(own, (value) => Math.round((value - m) / d));
-    const nibbles = q.slice(0, 16).map((low, i) => low | (q[16 + i]! << 4));
-    packed.set([...halves, ...nibbles], block * 20);
-  }
-  return packed;
-}
 
 Deno.test("matrices stay blocks where a grid of bytes would move their weights by 0.02 of them", async () => {
   const far = matrix("Q4_1", 4);

@@ -3,18 +3,13 @@
 const BLOCK = 32;
 
 /**
- * Q4_1 blocks of normally distributed weights, `count` of them: scale and minimum as halves, then 32
- * integers of 4 bits that divide what lies between a block's least and its largest.
- *
- * @param random gives numbers in [0, 1)
+ * Q4_1 blocks of these weights: scale and minimum as halves, then 32 integers of 4 bits that divide what lies
+ * between a block's least and its largest.
  */
-export function normalBlocks(
-  count: number,
-  random: () => number,
-): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(count / BLOCK * 20);
-  for (let at = 0; at < bytes.length; at += 20) {
-    const weights = Array.from({ length: BLOCK }, () => 0.05 * normal(random));
+export function packQ4_1(all: ArrayLike<number>): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(all.length / BLOCK * 20);
+  for (let at = 0, first = 0; at < bytes.length; at += 20, first += BLOCK) {
+    const weights = Array.from({ length: BLOCK }, (_, i) => all[first + i]!);
     const least = Math.min(...weights);
     const d = (Math.max(...weights) - least) / 15;
     bytes.set(new Uint8Array(Float16Array.of(d, least).buffer), at);
@@ -25,6 +20,18 @@ export function normalBlocks(
     }
   }
   return bytes;
+}
+
+/**
+ * Q4_1 blocks of `count` normally distributed weights.
+ *
+ * @param random gives numbers in [0, 1)
+ */
+export function normalBlocks(
+  count: number,
+  random: () => number,
+): Uint8Array<ArrayBuffer> {
+  return packQ4_1(Array.from({ length: count }, () => 0.05 * normal(random)));
 }
 
 /**

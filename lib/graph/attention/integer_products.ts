@@ -59,7 +59,7 @@ export function integerMix(
     ? all[0]!
     : graph.node("Concat", `${name}.scales`, all, { attributes: { axis: -1 } });
   const scaled = graph.node("Mul", `${name}.scaled`, [weights, scales]);
-  // Of hidden rows, which hold anything, weights are 0: nothing of them is seen here either.
+  // Of hidden rows, which hold anything, weights are 0 or denormal: nothing of them is seen here either.
   const largest = largestOf(graph, `${name}.largest`, scaled);
   const numbers = { numbers: scaled, largest };
   const bytes = byBlock(graph, name, {
