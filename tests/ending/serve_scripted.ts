@@ -1,6 +1,9 @@
 /** Starts scripted servers in processes of their own. */
-import { TextLineStream } from "./text_line_stream.ts";
+import { fileURLToPath } from "node:url";
 import type { Script } from "../scripted_model.ts";
+import { TextLineStream } from "./text_line_stream.ts";
+
+const SCRIPT = fileURLToPath(new URL("scripted_server.ts", import.meta.url));
 
 /** What a server is started with. */
 export interface ServeOptions {
@@ -29,13 +32,12 @@ export interface ServedScript {
 export async function serveScripted(
   { env = {}, permissions = ["--allow-all"], ...options }: ServeOptions,
 ): Promise<ServedScript> {
-  const script = new URL("./scripted_server.ts", import.meta.url);
   const process = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
       "--no-prompt",
       ...permissions,
-      script.pathname,
+      SCRIPT,
       JSON.stringify(options),
     ],
     env: { NO_COLOR: "1", ...env },
