@@ -52,6 +52,11 @@ export class Penalties {
     return [...this.#changes.values()];
   }
 
+  /** Whether nothing has to be changed. */
+  get none(): boolean {
+    return this.#changes.size === 0;
+  }
+
   /** Change `logits` in place. */
   apply(logits: Float64Array): void {
     for (const { token, divisor, added } of this.#changes.values()) {

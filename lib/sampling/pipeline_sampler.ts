@@ -60,14 +60,7 @@ export class PipelineSampler implements Sampler {
 
   sample(logits: Float32Array, mask?: TokenMask): Sample {
     checkLength(logits, this.#vocabularySize);
-    const scratch = scratchOf(this.#vocabularySize);
-    scratch.logits.set(logits);
-    if (mask) applyMask(scratch.logits, mask);
-    this.#penalties.apply(scratch.logits);
-    const largest = largestLogit(scratch.logits);
-    const token = this.#temperature === 0
-      ? largest.token
-      : this.#choose(scratch.logits, { max: largest.logit })!;
+    const token = this.#token(logits, mask);
     this.#fraction = null;
     const top = this.#topLogprobs;
     return {
@@ -120,6 +113,21 @@ export class PipelineSampler implements Sampler {
       token: chosen.token,
       logprobs: top === null ? null : logprobsOf(summary, chosen, top),
     };
+  }
+
+  #token(logits: Float32Array, mask?: TokenMask): number {
+    const greedy = this.#temperature === 0;
+    if (greedy && !mask && this.#penalties.none) {
+      return largestLogit(logits).token; // no copy, if nothing changes it
+    }
+    const scratch = scratchOf(this.#vocabularySize);
+    scratch.logits.set(logits);
+    if (mask) applyMask(scratch.logits, mask);
+    this.#penalties.apply(scratch.logits);
+    const largest = largestLogit(scratch.logits);
+    return greedy
+      ? largest.token
+      : this.#choose(scratch.logits, { max: largest.logit })!;
   }
 
   /** One number for a choice, however often it is asked for. */
