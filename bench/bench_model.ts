@@ -94,6 +94,7 @@ function hostDecoders(
 ): Decoders {
   const engine = hostEngine(name);
   const opened = new Map<string, Promise<HostModel>>();
+  const decoders: Decoder[] = [];
   const graphs = join(modelsDirectory, "graphs");
   const calibration = readCalibration({ sha256: model.sha256, graphs });
   const open = async (room: DecoderRoom) => {
@@ -111,12 +112,12 @@ function hostDecoders(
       const graph = opened.get(key) ?? open(room);
       opened.set(key, graph);
       graph.catch(() => opened.delete(key)); // there is nothing to release
-      return hostDecoder(await graph, room, engine);
+      const decoder = hostDecoder(await graph, room, engine);
+      decoders.push(decoder);
+      return decoder;
     },
     async release() {
-      for (const graph of opened.values()) {
-        await (await graph).session.release();
-      }
+      for (const decoder of decoders) await decoder.release();
     },
   };
 }

@@ -77,7 +77,8 @@ async function openComposed(gpu: Gpu, source: ModelSource): Promise<Decoder> {
   const engine: Engine = {
     name: "wasm",
     linear: { kind: "blocks", accuracyLevel: 0 },
-    integers: false,
+    inPlace: false,
+    products: "decoded",
     chunk: 64,
     async open(graph) {
       const ort = await import("onnxruntime-web/webgpu");

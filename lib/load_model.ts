@@ -98,7 +98,7 @@ export async function loadModel(
     fingerprint: {
       model: located.sha256,
       precision: JSON.stringify([
-        chosen.engine === "webgpu" ? "gpu" : "host",
+        chosen.engine, // each has rows lie as it reads them
         CONVERTER_VERSION,
         layout,
         keptLayers,

@@ -20,6 +20,15 @@ export type RowData =
   | Int16Array<ArrayBuffer>
   | Int8Array<ArrayBuffer>;
 
+/** Elements as they lie in a cache's own memory, which threads may share. */
+export type RowMemory = Float32Array | Int16Array | Int8Array;
+
+/** Gives a layer the memory of one of its tensors, zeroed. */
+export type ClaimRows = (
+  tensor: number,
+  of: { type: RowType; elements: number },
+) => RowMemory;
+
 /** Slots side by side. */
 export interface SlotRange {
   readonly first: number;
@@ -43,7 +52,8 @@ export interface RingMove {
   readonly to: number;
 }
 
-const ROW_ARRAYS = {
+/** Arrays by what their elements are. */
+export const ROW_ARRAYS = {
   float32: Float32Array,
   float16: Int16Array,
   int16: Int16Array,
@@ -62,19 +72,31 @@ export class LayerMemory {
   readonly layout: SlotLayout;
   /** Rows of the ring at which blocks begin. */
   readonly #blockStarts: readonly number[];
+  /** By tensor. */
+  readonly #strides: readonly Strides[];
   /** By tensor: all slots' memory. */
-  readonly #memory: readonly RowData[];
+  readonly #memory: readonly RowMemory[];
 
-  /** Claims the memory, zeroed. */
-  constructor({ tensors, layout }: LayerCache, slots: number) {
+  /**
+   * Claims the memory, zeroed.
+   *
+   * @param claim where from; by default the host's
+   */
+  constructor(
+    { tensors, layout }: LayerCache,
+    slots: number,
+    claim: ClaimRows = (_, { type, elements }) => claimRows(type, elements),
+  ) {
     this.tensors = tensors;
     this.layout = layout;
     this.#blockStarts = layout.blocks.map((_, block) =>
       windowRows({ blocks: layout.blocks.slice(0, block) })
     );
-    this.#memory = tensors.map((tensor) =>
-      claimRows(tensor.type, slots * tensorElements(tensor, layout))
-    );
+    this.#strides = tensors.map((tensor) => strides(tensor, layout));
+    this.#memory = tensors.map((tensor, i) => {
+      const elements = slots * tensorElements(tensor, layout);
+      return claim(i, { type: tensor.type, elements });
+    });
   }
 
   /** Names of the tensors, which tell how rows are kept. */
@@ -88,7 +110,7 @@ export class LayerMemory {
   }
 
   /** One tensor of some slots, with all its columns. */
-  view(tensor: number, { first, count }: SlotRange): RowData {
+  view(tensor: number, { first, count }: SlotRange): RowMemory {
     const slot = tensorElements(this.tensors[tensor]!, this.layout);
     return this.#memory[tensor]!.subarray(first * slot, (first + count) * slot);
   }
@@ -110,16 +132,20 @@ export class LayerMemory {
       );
       if (columns.every((column) => column < 0)) continue;
       const { data, first: own } = rows(tensor);
-      const memory = this.#memory[i]!;
+      const to = this.#memory[i]!;
       const { heads, width } = tensor;
-      const { head } = strides(tensor, this.layout);
-      const put = tensor.byRow ? putRows : putColumns;
+      const { head, value, token } = this.#strides[i]!;
       for (let h = 0; h < heads; h++) {
-        put(
-          { data, first: own + h * columns.length * width, width },
-          { data: memory, first: (slot * heads + h) * head, size: head },
-          columns,
-        );
+        const start = (slot * heads + h) * head;
+        for (let t = 0; t < columns.length; t++) {
+          if (columns[t]! < 0) continue;
+          const from = own + (h * columns.length + t) * width;
+          const at = start + columns[t]! * token;
+          // Not `set`: a view made for so few values costs ten times as much as they do.
+          for (let d = 0, v = at; d < width; d++, v += value) {
+            to[v] = data[from + d]!;
+          }
+        }
       }
     }
   }
@@ -141,8 +167,8 @@ export class LayerMemory {
             : [],
         ];
         const { heads, width } = target;
-        const there = strides(source, other.layout);
-        const here = strides(target, this.layout);
+        const there = other.#strides[j]!;
+        const here = this.#strides[i]!;
         const [taken, memory] = [other.#memory[j]!, this.#memory[i]!];
         for (let h = 0; h < heads; h++) {
           for (let d = 0; d < width; d++) {
@@ -233,56 +259,14 @@ export class LayerMemory {
   }
 }
 
-/** One head's new rows, `[chunk, width]` from the element `first`. */
-interface NewRows {
-  readonly data: RowData;
-  readonly first: number;
-  readonly width: number;
-}
-
-/** One head's part of a tensor: `size` elements from `first`. */
-interface HeadPart {
-  readonly data: RowData;
-  readonly first: number;
-  readonly size: number;
-}
-
-/** Puts rows at those of `columns` that are not negative, each behind the other. */
-function putRows(
-  { data, first, width }: NewRows,
-  to: HeadPart,
-  columns: readonly number[],
-): void {
-  for (const [t, column] of columns.entries()) {
-    if (column < 0) continue;
-    const from = first + t * width;
-    const at = to.first + column * width;
-    // Not `set`: a view made for so few values costs ten times as much as they do.
-    for (let d = 0; d < width; d++) to.data[at + d] = data[from + d]!;
-  }
-}
-
-/** Puts rows at those of `columns` that are not negative, line by line. */
-function putColumns(
-  { data, first, width }: NewRows,
-  to: HeadPart,
-  columns: readonly number[],
-): void {
-  const tokens = to.size / width;
-  for (let d = 0; d < width; d++) {
-    const line = to.first + d * tokens;
-    for (let t = 0, at = first + d; t < columns.length; t++, at += width) {
-      const column = columns[t]!;
-      if (column >= 0) to.data[line + column] = data[at]!;
-    }
-  }
-}
-
 /** How far neighbours lie apart in a tensor's memory, in elements. */
-function strides(
-  tensor: CacheTensor,
-  layout: SlotLayout,
-): { head: number; value: number; token: number } {
+interface Strides {
+  readonly head: number;
+  readonly value: number;
+  readonly token: number;
+}
+
+function strides(tensor: CacheTensor, layout: SlotLayout): Strides {
   const tokens = tensorTokens(tensor, layout);
   const head = tensor.width * tokens;
   return tensor.byRow
@@ -313,7 +297,7 @@ class LinePart {
     return this.#of.lines * this.#of.used;
   }
 
-  read(memory: RowData): RowData {
+  read(memory: RowMemory): RowData {
     const { start, lines, length, used } = this.#of;
     if (used === length) return memory.slice(start, start + lines * length);
     const copy = claimRows(this.type, lines * used);
@@ -324,7 +308,7 @@ class LinePart {
     return copy;
   }
 
-  write(memory: RowData, part: RowData): void {
+  write(memory: RowMemory, part: RowData): void {
     const { start, lines, length, used } = this.#of;
     if (used === length) return memory.set(part, start);
     for (let line = 0; line < lines; line++) {

@@ -5,10 +5,12 @@
  * @module
  */
 import {
+  type ClaimRows,
   claimRows,
   type LayerCopy,
   LayerMemory,
   type RowData,
+  type RowMemory,
   type SlotRange,
 } from "./layer_memory.ts";
 import {
@@ -22,6 +24,7 @@ import {
   tensorTokens,
   windowRows,
 } from "./layout.ts";
+import type { RowCodec } from "./row_codec.ts";
 import type { RowPlace } from "./sink_window.ts";
 
 /** A slot's rows outside of the memory, by layer. */
@@ -38,9 +41,19 @@ export class RingMemory {
   /** A row of zeros for each slot, seen in place of a block that is not in use. */
   readonly #nothing: ReadonlyMap<RowType, RowData>;
 
-  /** Claims the memory, zeroed. */
-  constructor(layers: readonly LayerCache[], slots: number) {
-    this.layers = layers.map((layer) => new LayerMemory(layer, slots));
+  /**
+   * Claims the memory, zeroed.
+   *
+   * @param claim where from, by layer; by default the host's
+   */
+  constructor(
+    layers: readonly LayerCache[],
+    slots: number,
+    claim?: (layer: number) => ClaimRows | undefined,
+  ) {
+    this.layers = layers.map((layer, i) =>
+      new LayerMemory(layer, slots, claim?.(i))
+    );
     this.slotBytes = conversationBytes(layers);
     this.#nothing = zeroRows(layers, slots);
   }
@@ -51,7 +64,7 @@ export class RingMemory {
   }
 
   /**
-   * Tensors of one layer of some slots, by their graph inputs: views, with their shapes
+   * Tensors of one layer of some slots, by their names: views, with their shapes
    * `[slots, heads, 1, width, tokens]`, or by row.
    *
    * @param used the whole layout or what `usedLayout` leaves of it
@@ -60,14 +73,14 @@ export class RingMemory {
     layer: number,
     range: SlotRange,
     used: SlotLayout,
-  ): { input: string; data: RowData; dims: number[] }[] {
+  ): { name: string; data: RowMemory; dims: number[] }[] {
     const memory = this.layers[layer]!;
     return memory.tensors.map((tensor, i) => {
       const tokens = tensorTokens(tensor, used);
       const [heads, ...lines] = tensorDims(tensor, tokens);
       const whole = tokens === tensorTokens(tensor, memory.layout);
       return {
-        input: `${tensor.name}_${layer}`,
+        name: tensor.name,
         data: whole
           ? memory.view(i, range)
           : this.#nothing.get(tensor.type)!.subarray(
@@ -134,7 +147,8 @@ export class RingMemory {
 /** Encodes the rows of all layers at once: each small array on its own costs as much as its values. */
 class Encoder {
   readonly #rows: Readonly<Record<string, Float32Array>>;
-  readonly #encoded = new Map<string, RowData[]>();
+  /** By codec, then by what is encoded. */
+  readonly #encoded = new Map<RowCodec, Map<string, RowData[]>>();
 
   constructor(rows: Readonly<Record<string, Float32Array>>) {
     this.#rows = rows;
@@ -145,9 +159,10 @@ class Encoder {
     const all = this.#rows[name] as Float32Array<ArrayBuffer>;
     if (!encoded) return all;
     const { codec, part, rowWidth } = encoded;
-    const key = `${codec.name} ${name}`;
-    const parts = this.#encoded.get(key) ?? codec.encode(all, rowWidth);
-    this.#encoded.set(key, parts);
+    let known = this.#encoded.get(codec);
+    if (!known) this.#encoded.set(codec, known = new Map());
+    let parts = known.get(name);
+    if (!parts) known.set(name, parts = codec.encode(all, rowWidth));
     return parts[part]!;
   }
 }

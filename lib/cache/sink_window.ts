@@ -24,6 +24,12 @@ export interface RowPlace {
   readonly index: number;
 }
 
+/** Rows that lie beside each other. */
+export interface RowRange {
+  readonly first: number;
+  readonly rows: number;
+}
+
 /** Added to the score of a row that a query must not see: `exp` of it is 0 in f32, and f16 can hold it. */
 export const HIDDEN = -30_000;
 
@@ -97,6 +103,33 @@ export class SinkWindow {
     return Math.max(0, Math.min(this.window, seen - this.sinks));
   }
 
+  /**
+   * The stored rows that the query of token `p` sees.
+   *
+   * @param stored tokens before it whose rows are stored
+   * @param tailRows rows of the tail, which holds the latest of all tokens; 0 for none
+   */
+  seenRows(
+    p: number,
+    { stored, tailRows, boundaries }: {
+      stored: number;
+      tailRows: number;
+      boundaries: readonly number[];
+    },
+  ): { sinks: number; tail: RowRange[]; ring: RowRange[] } {
+    const oldest = this.oldest(p, boundaries);
+    const recent = Math.max(oldest, p - tailRows + 1); // oldest position that is seen in the tail
+    return {
+      sinks: Math.min(stored, this.sinks),
+      tail: tailRows > 0 ? wrapped(recent, stored, tailRows) : [],
+      ring: wrapped(
+        oldest - this.sinks,
+        Math.min(stored, recent) - this.sinks,
+        this.window,
+      ),
+    };
+  }
+
   /** Where the row of position `p` is written, over the row of `p − W` if there is one. */
   place(p: number): RowPlace {
     return p < this.sinks
@@ -139,25 +172,19 @@ export class SinkWindow {
     const { sinkRows, tailRows = 0, windowRows } = rows;
     const width = sinkRows + tailRows + windowRows + chunkColumns;
     mask.fill(HIDDEN);
-    const storedSinks = Math.min(seen, this.sinks);
     for (let t = 0; t < count; t++) {
       const p = seen + t;
-      const oldest = this.oldest(p, boundaries);
       const row = t * width;
-      mask.fill(0, row, row + storedSinks);
       const tail = row + sinkRows;
-      const recent = Math.max(oldest, p - tailRows + 1); // oldest position that is seen in the tail
-      for (let q = recent; q < seen; q++) mask[tail + q % tailRows] = 0;
       const ring = tail + tailRows;
-      // Ring rows of positions oldest … end − 1: one run of the ring, which may wrap.
-      const end = Math.min(seen, recent);
-      if (oldest < end) {
-        const from = (oldest - this.sinks) % this.window;
-        const length = end - oldest;
-        const head = Math.min(length, this.window - from);
-        mask.fill(0, ring + from, ring + from + head);
-        mask.fill(0, ring, ring + length - head);
-      }
+      const see = (from: number, { first, rows }: RowRange) =>
+        mask.fill(0, from + first, from + first + rows);
+      const of = { stored: seen, tailRows, boundaries };
+      const stored = this.seenRows(p, of);
+      see(row, { first: 0, rows: stored.sinks });
+      for (const rows of stored.tail) see(tail, rows);
+      for (const rows of stored.ring) see(ring, rows);
+      const oldest = this.oldest(p, boundaries);
       const own = ring + windowRows;
       for (let j = 0; j <= t; j++) {
         const q = seen + j;
@@ -165,4 +192,16 @@ export class SinkWindow {
       }
     }
   }
+}
+
+/** Where the numbers from `first` to before `end` lie in a ring of `size`: in one run, or in two if it wraps. */
+function wrapped(first: number, end: number, size: number): RowRange[] {
+  if (first >= end) return [];
+  const from = first % size;
+  const head = Math.min(end - first, size - from);
+  const rest = end - first - head;
+  return [
+    { first: from, rows: head },
+    ...rest > 0 ? [{ first: 0, rows: rest }] : [],
+  ];
 }

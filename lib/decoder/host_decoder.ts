@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { RowBanks } from "../attend/row_banks.ts";
 import {
   conversationBytes,
   layerCaches,
@@ -28,6 +29,12 @@ import type {
 } from "./decoder.ts";
 import type { EmbeddingTable } from "./embedding_table.ts";
 import { checkFinite } from "./check_finite.ts";
+import {
+  type AttentionModel,
+  type CollectedAttention,
+  OutsideAttention,
+  type SlotLane,
+} from "./outside_attention.ts";
 import { RunInputs } from "./run_inputs.ts";
 import { SlotBook } from "./slot_book.ts";
 import { sampleByRun } from "./sample_by_run.ts";
@@ -44,6 +51,10 @@ export interface HostModel {
   readonly plan: DecoderPlan<GroupedQueryAttention>;
   readonly session: EngineSession;
   readonly embeddings: EmbeddingTable;
+  /** Whether the engine reads caches where they lie. */
+  readonly inPlace?: boolean;
+  /** What attends, if the graph leaves that to others. */
+  readonly attention?: AttentionModel;
 }
 
 /** What a run gave to one chunk. */
@@ -51,6 +62,13 @@ interface Result {
   /** New rows by output name, `[layers × heads, chunk, width]`. */
   readonly rows: Record<string, Float32Array>;
   readonly logits: Float32Array;
+}
+
+/** Where runs put what they give. */
+interface RunMemory {
+  readonly results: Map<DecodeChunk, Result>;
+  /** Memory for a run's logits, if they may go over others. */
+  outputs(of: readonly DecodeChunk[]): Record<string, EngineTensor>;
 }
 
 /** A slot's cache, outside of it. */
@@ -75,6 +93,10 @@ export class HostDecoder implements Decoder {
   readonly #tokenBytes: number;
   readonly #rowNames: readonly string[];
   readonly #book: SlotBook;
+  /** What attends, if the graph leaves that to others. */
+  readonly #outside: OutsideAttention | null;
+  /** Logits of steps that nobody keeps. */
+  #logits: Float32Array | null = null;
   /** Least recently used first. */
   readonly #bindings = new Map<string, Record<string, EngineTensor>>();
 
@@ -94,7 +116,23 @@ export class HostDecoder implements Decoder {
     this.#inputs = new RunInputs(session, embeddings, model.plan);
     this.#layout = options.layout;
     const layers = layerCaches(model.plan, options.layout);
-    this.#memory = new RingMemory(layers, options.slots);
+    this.#outside = model.attention
+      ? new OutsideAttention(model.attention, {
+        shape,
+        inputs: this.#inputs,
+        layers,
+        slots: options.slots,
+      })
+      : null;
+    const rows = this.#outside ??
+      (model.inPlace
+        ? new RowBanks(layers, { slots: options.slots, scratch: 0 })
+        : null);
+    this.#memory = new RingMemory(
+      layers,
+      options.slots,
+      (layer) => rows?.rowsOf(layer),
+    );
     this.#rowNames = [
       ...new Set(layers.flatMap((l) => l.tensors.map(({ rows }) => rows))),
     ];
@@ -109,6 +147,11 @@ export class HostDecoder implements Decoder {
       limit: ({ policy, seen }) =>
         Math.min(this.chunk, policy.chunkLimit(seen)),
     });
+  }
+
+  /** The caches themselves. */
+  get memory(): RingMemory {
+    return this.#memory;
   }
 
   get room(): { sinks: number; window: number } {
@@ -171,12 +214,34 @@ export class HostDecoder implements Decoder {
     });
   }
 
-  async run(chunks: readonly DecodeChunk[]): Promise<Float32Array[]> {
+  run(chunks: readonly DecodeChunk[]): Promise<Float32Array[]> {
+    return this.#run(chunks, {});
+  }
+
+  sample(
+    chunks: readonly SampledChunk[],
+  ): Promise<PromiseSettledResult<Sample>[]> {
+    // Nobody keeps the logits, so that one memory does for all steps.
+    const reused = { reuse: true };
+    return sampleByRun({ run: (of) => this.#run(of, reused) }, chunks);
+  }
+
+  async release(): Promise<void> {
+    await this.#outside?.release();
+    await this.#session.release();
+  }
+
+  /** @param options.reuse whether logits are only needed until the next run */
+  async #run(
+    chunks: readonly DecodeChunk[],
+    { reuse = false }: { reuse?: boolean },
+  ): Promise<Float32Array[]> {
     this.#book.check(chunks);
     const results = new Map<DecodeChunk, Result>();
-    for (const batch of batches(chunks)) {
-      await this.#compute(batch, results);
-    }
+    const outputs = reuse ? this.#logitMemory() : () => ({});
+    const into = { results, outputs };
+    if (this.#outside) await this.#attend(this.#outside, chunks, into);
+    else for (const batch of batches(chunks)) await this.#compute(batch, into);
     // Only now, that nothing can fail any more, do slots change.
     return chunks.map((chunk) => {
       const { rows, logits } = results.get(chunk)!;
@@ -185,19 +250,60 @@ export class HostDecoder implements Decoder {
     });
   }
 
-  sample(
-    chunks: readonly SampledChunk[],
-  ): Promise<PromiseSettledResult<Sample>[]> {
-    return sampleByRun(this, chunks);
+  /** Computes single tokens of any slots together, and each longer chunk alone. */
+  async #attend(
+    outside: OutsideAttention,
+    chunks: readonly DecodeChunk[],
+    { results, outputs }: RunMemory,
+  ): Promise<void> {
+    const lanesOf = (of: readonly DecodeChunk[]) =>
+      of.map((chunk) => ({ ...chunk, ...this.#book.before(chunk) }));
+    const run = async (
+      of: readonly DecodeChunk[],
+      lanes: readonly SlotLane[],
+      attention: CollectedAttention,
+    ) => {
+      const inputs = this.#inputs.tokens(lanes);
+      const options = { attention, outputs: outputs(of) };
+      const { logits } = await this.#session.run(inputs, options);
+      const rows = (i: number) => ({ ...attention.rows[i]! });
+      this.#divide(of, logits!, { rows, results });
+    };
+    const steps = chunks.filter(({ tokens }) => tokens.length === 1);
+    if (steps.length > 0) {
+      const lanes = lanesOf(steps);
+      await run(steps, lanes, outside.step(lanes));
+    }
+    for (const chunk of chunks) {
+      if (chunk.tokens.length === 1) continue;
+      const lanes = lanesOf([chunk]);
+      const [lane] = lanes;
+      const { policy, seen } = lane!;
+      const layout = usedLayout(this.#layout, policy.ringRows(seen));
+      const of = { memory: this.#memory, layout };
+      await run([chunk], lanes, outside.chunk(lane!, of));
+    }
   }
 
-  async release(): Promise<void> {
-    await this.#session.release();
+  /** The one memory for logits that nobody keeps, run after run of one call. */
+  #logitMemory(): RunMemory["outputs"] {
+    this.#logits ??= new Float32Array(this.slots * this.vocabulary);
+    const all = this.#logits;
+    let used = 0;
+    return (of) => {
+      const wanted = of.reduce((sum, { logits }) => sum + logits, 0);
+      if (wanted === 0 || used + wanted > this.slots) return {};
+      const first = used * this.vocabulary;
+      used += wanted;
+      const memory = all.subarray(first, used * this.vocabulary);
+      const dims = [wanted, this.vocabulary];
+      return { logits: this.#session.tensor(memory, dims) };
+    };
   }
 
   async #compute(
     { range, chunks }: Batch,
-    results: Map<DecodeChunk, Result>,
+    { results, outputs }: RunMemory,
   ): Promise<void> {
     let stored = 0;
     const lanes = chunks.map((chunk) => {
@@ -207,25 +313,37 @@ export class HostDecoder implements Decoder {
       return { ...chunk, ...held };
     });
     const layout = usedLayout(this.#layout, stored);
-    const outputs = await this.#session.run({
+    const given = await this.#session.run({
       ...this.#bind(range, layout),
-      ...this.#inputs.build(lanes, layout),
-    });
+      ...this.#inputs.tokens(lanes),
+      ...this.#inputs.context(lanes, layout),
+    }, { outputs: outputs(chunks.filter((chunk) => chunk !== null)) });
+    const rows = (i: number) =>
+      Object.fromEntries(this.#rowNames.map((name) => {
+        const size = given[name]!.length / range.count;
+        return [name, given[name]!.subarray(i * size, (i + 1) * size)];
+      }));
+    this.#divide(chunks, given.logits!, { rows, results });
+  }
+
+  /** Tells what a run gave to each of its chunks. */
+  #divide(
+    chunks: Batch["chunks"],
+    logits: Float32Array,
+    { rows: rowsOf, results }: {
+      rows: (chunk: number) => Result["rows"];
+      results: Map<DecodeChunk, Result>;
+    },
+  ): void {
     let logit = 0;
     for (const [i, chunk] of chunks.entries()) {
       if (chunk === null) continue;
-      const rows: Record<string, Float32Array> = {};
-      for (const name of this.#rowNames) {
-        const size = outputs[name]!.length / range.count;
-        const part = outputs[name]!.subarray(i * size, (i + 1) * size);
-        checkFinite(`"${name}" of slot ${chunk.slot}`, part);
-        rows[name] = part;
+      const rows = rowsOf(i);
+      for (const [name, values] of Object.entries(rows)) {
+        checkFinite(`"${name}" of slot ${chunk.slot}`, values);
       }
       const end = logit + chunk.logits * this.vocabulary;
-      results.set(chunk, {
-        rows,
-        logits: outputs.logits!.subarray(logit, end),
-      });
+      results.set(chunk, { rows, logits: logits.subarray(logit, end) });
       logit = end;
     }
   }
@@ -251,8 +369,8 @@ export class HostDecoder implements Decoder {
     }
     for (const layer of this.#memory.layers.keys()) {
       const views = this.#memory.views(layer, { first, count }, layout);
-      for (const { input, data, dims } of views) {
-        caches[input] = this.#session.tensor(data, dims);
+      for (const { name, data, dims } of views) {
+        caches[`${name}_${layer}`] = this.#session.tensor(data, dims);
       }
     }
     this.#bindings.set(key, caches);

@@ -424,8 +424,8 @@ export class LayeredDecoder implements Decoder {
       for (const layer of layers) {
         const one = { first: 0, count: 1 };
         for (const view of memory.views(layer, one, layout)) {
-          const { input, data, dims } = view;
-          caches[input] = this.#model.session.tensor(data, dims);
+          const { name, data, dims } = view;
+          caches[`${name}_${layer}`] = this.#model.session.tensor(data, dims);
         }
       }
     }

@@ -1,4 +1,5 @@
 /** From a model's file to a decoder on an engine. @module */
+import { assembleKernel, attendable } from "../attend/assemble.ts";
 import {
   blockCount,
   conversationBytes,
@@ -15,6 +16,7 @@ import { type GpuGraph, GpuSession } from "../engine/gpu_session.ts";
 import { NATIVE } from "../engine/native.ts";
 import { WASM } from "../engine/wasm.ts";
 import { FusedGroupedQueryAttention } from "../graph/attention/fused_grouped_query.ts";
+import { Attended, attentionGraph } from "../graph/attention/attended.ts";
 import {
   GroupedQueryAttention,
   type RingShape,
@@ -38,6 +40,7 @@ import {
   LayeredSizes,
 } from "./layered_decoder.ts";
 import { HostDecoder, type HostModel } from "./host_decoder.ts";
+import type { AttentionModel } from "./outside_attention.ts";
 
 /** A model's file, and where its graphs are kept. */
 export interface ModelSource {
@@ -122,13 +125,37 @@ export async function openHostModel(
     file,
     (shape) => new GroupedQueryAttention(shape, rings),
   );
-  const of = { file, plan, sha256 };
+  const options = { threads, ownThread };
+  const outside = await openAttention(engine, plan, options);
+  const attention = outside
+    ? new Attended(plan.shape, plan.attention)
+    : plan.attention;
+  const of = { file, plan: { ...plan, attention }, sha256 };
   const graph = await openDecoderGraph(of, engine.linear, graphs);
   const [session, embeddings] = await Promise.all([
-    engine.open(graph, { threads, ownThread }),
+    engine.open(graph, { ...options, attends: outside !== null }),
     EmbeddingTable.read(file, plan.family.embedding),
   ]);
-  return { plan, session, embeddings };
+  engine.settle?.();
+  const { inPlace } = engine;
+  const attends = outside ? { attention: outside } : {};
+  return { plan, session, embeddings, inPlace, ...attends };
+}
+
+/** What attends outside of the graph, where an engine allows it and there is a kernel for the rows. */
+async function openAttention(
+  engine: Engine,
+  { shape, attention }: HostModel["plan"],
+  options: SessionOptions,
+): Promise<AttentionModel | null> {
+  const kernel = attention.attended && attendable(shape);
+  if (!kernel || !engine.openDirect) return null;
+  const graph = attentionGraph(shape, attention);
+  const [session, module] = await Promise.all([
+    engine.openDirect(graph.model, { ...options, attends: true }),
+    assembleKernel(shape),
+  ]);
+  return { kernel: module, threads: options.threads, graph, session };
 }
 
 async function openHostDecoder(
@@ -145,11 +172,15 @@ async function openHostDecoder(
 /** How the rings of a graph for such a room are. */
 export function ringShape(
   { window, format }: Pick<DecoderRoom, "window" | "format">,
-  { integers }: Pick<Engine, "integers">,
+  engine: Pick<Engine, "products">,
 ): Required<Omit<RingShape, "tailRows">> {
   const { kvBits = 32, layered = false } = format ?? {};
   const blocks = blockCount(window, kvBits);
-  return { blocks, formats: rowFormats(kvBits, { integers }), layered };
+  // A layered cache's window is not one slot's, as the kernel takes it.
+  const products = layered && engine.products === "attended"
+    ? "integers"
+    : engine.products;
+  return { blocks, formats: rowFormats(kvBits, { products }), layered };
 }
 
 /**

@@ -54,19 +54,55 @@ export class RunInputs {
     this.#angles = new AngleTable(shape);
   }
 
+  /** What tokens come to, wherever they stand: all that a graph takes which leaves attention to others. */
+  tokens(lanes: readonly (Lane | null)[]): Record<string, EngineTensor> {
+    const chunk = chunkOf(lanes);
+    const { hidden } = this.#embeddings;
+    const embeddings = new Float32Array(lanes.length * chunk * hidden);
+    const wanted: number[] = [];
+    for (const [b, lane] of lanes.entries()) {
+      if (lane === null) continue;
+      for (const [t, token] of lane.tokens.entries()) {
+        const row = b * chunk + t;
+        const at = row * hidden;
+        this.#embeddings.write(token, embeddings.subarray(at, at + hidden));
+        if (t >= chunk - lane.logits) wanted.push(row);
+      }
+    }
+    if (wanted.length === 0) wanted.push(0); // a run always gives some
+    return {
+      embeddings: this.#floats(embeddings, [lanes.length * chunk, hidden]),
+      logit_tokens: this.#integers(wanted),
+    };
+  }
+
+  /** Cosines and sines of a single token's position, then of the one at which it asks the sinks: `[4, half]`. */
+  stepAngles(lane: Lane): Float32Array {
+    const { half } = this.#angles;
+    const positions = [lane.seen, sinkPosition(lane, 0)];
+    const { cos, sin } = this.#angles.rows(positions);
+    const angles = new Float32Array(4 * half);
+    for (const i of positions.keys()) {
+      const of = (table: Float32Array) =>
+        table.subarray(i * half, (i + 1) * half);
+      angles.set(of(cos), 2 * i * half);
+      angles.set(of(sin), (2 * i + 1) * half);
+    }
+    return angles;
+  }
+
   /**
-   * The inputs of a batch whose layers all keep the same tokens.
+   * What attention reads beside the caches, of a batch whose layers all keep the same tokens.
    *
    * @param lanes one for each slot of the batch, all with as many tokens; `null` for a slot that idles
    * @param layout the stored rows that the run sees
-   * @throws {RangeError} if there is no such token
    */
-  build(
+  context(
     lanes: readonly (Lane | null)[],
     layout: SlotLayout,
   ): Record<string, EngineTensor> {
     const batch = lanes.length;
-    const chunk = lanes.find((lane) => lane !== null)!.tokens.length;
+    const chunk = chunkOf(lanes);
     const columns = storedRows(layout) + chunk;
     const mask = new Float32Array(batch * chunk * columns);
     const asked = Array<number>(batch * chunk).fill(0);
@@ -82,8 +118,8 @@ export class RunInputs {
     }
     const [position, [sinkPositions], angles] = this.#positions(lanes, [asked]);
     return {
-      ...this.#tokens(lanes),
       ...angles,
+      [CONTEXT.heads]: this.#divided(batch, chunk),
       [CONTEXT.position]: position,
       [CONTEXT.sinkPosition]: sinkPositions!,
       [CONTEXT.mask]: this.#floats(mask, [batch, 1, 1, chunk, columns]),
@@ -109,8 +145,9 @@ export class RunInputs {
     );
     const [position, sinkPositions, angles] = this.#positions([lane], asked);
     const inputs: Record<string, EngineTensor> = {
-      ...this.#tokens([lane]),
+      ...this.tokens([lane]),
       ...angles,
+      [CONTEXT.heads]: this.#divided(1, chunk),
       [CONTEXT.position]: position,
     };
     for (const [g, { layers, policy, layout, isNear }] of groups.entries()) {
@@ -137,29 +174,6 @@ export class RunInputs {
     return inputs;
   }
 
-  /** What tokens come to, wherever they stand. */
-  #tokens(lanes: readonly (Lane | null)[]): Record<string, EngineTensor> {
-    const chunk = lanes.find((lane) => lane !== null)!.tokens.length;
-    const { hidden } = this.#embeddings;
-    const embeddings = new Float32Array(lanes.length * chunk * hidden);
-    const wanted: number[] = [];
-    for (const [b, lane] of lanes.entries()) {
-      if (lane === null) continue;
-      for (const [t, token] of lane.tokens.entries()) {
-        const row = b * chunk + t;
-        const at = row * hidden;
-        this.#embeddings.write(token, embeddings.subarray(at, at + hidden));
-        if (t >= chunk - lane.logits) wanted.push(row);
-      }
-    }
-    if (wanted.length === 0) wanted.push(0); // a run always gives some
-    return {
-      embeddings: this.#floats(embeddings, [lanes.length * chunk, hidden]),
-      [CONTEXT.heads]: this.#integers([lanes.length, chunk, ...this.#heads]),
-      logit_tokens: this.#integers(wanted),
-    };
-  }
-
   /** Angles of the tokens' own positions, then of those at which they ask the sinks, and which rows are whose. */
   #positions(
     lanes: readonly (Lane | null)[],
@@ -169,7 +183,7 @@ export class RunInputs {
     asked: EngineTensor[],
     angles: Record<string, EngineTensor>,
   ] {
-    const chunk = lanes.find((lane) => lane !== null)!.tokens.length;
+    const chunk = chunkOf(lanes);
     const all = lanes.length * chunk;
     const own = lanes.flatMap((lane) =>
       Array.from({ length: chunk }, (_, t) => lane ? lane.seen + t : 0)
@@ -191,6 +205,11 @@ export class RunInputs {
     ];
   }
 
+  /** How tokens divide into conversations. */
+  #divided(batch: number, chunk: number): EngineTensor {
+    return this.#integers([batch, chunk, ...this.#heads]);
+  }
+
   #integers(values: readonly number[], dims = [values.length]): EngineTensor {
     return this.#session.tensor(BigInt64Array.from(values, BigInt), dims);
   }
@@ -198,6 +217,11 @@ export class RunInputs {
   #floats(values: Float32Array, dims: readonly number[]): EngineTensor {
     return this.#session.tensor(values, dims);
   }
+}
+
+/** Tokens of each lane. */
+function chunkOf(lanes: readonly (Lane | null)[]): number {
+  return lanes.find((lane) => lane !== null)!.tokens.length;
 }
 
 /** Position at which a lane's token `t` asks the sinks. */

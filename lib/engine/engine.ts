@@ -6,6 +6,7 @@
  * @module
  */
 import type { DecoderGraph } from "../graph/convert.ts";
+import type { RowProducts } from "../graph/attention/row_formats.ts";
 import type { LinearLowering } from "../graph/linear.ts";
 
 /** Names of the engines. */
@@ -26,18 +27,60 @@ export interface EngineTensor {
   readonly dims: readonly number[];
 }
 
+/** Attends in a run, in place of a graph's own operators. */
+export interface RunAttention {
+  /** Values of a layer's projections, and of what is attended to, of all tokens of the run. */
+  readonly sizes: { readonly projections: number; readonly attended: number };
+  /**
+   * Attends in one layer; what it throws, the run throws.
+   *
+   * @param projections each token's queries, keys and values, `[batch, chunk, heads + 2 kvHeads, headDim]`
+   * @param attended to be filled in, `[batch, chunk, heads, headDim]`
+   */
+  attend(
+    layer: number,
+    projections: Float32Array,
+    attended: Float32Array,
+  ): void;
+}
+
+/** What a run is given beside its inputs. */
+export interface RunOptions {
+  readonly attention?: RunAttention;
+  readonly outputs?: Readonly<Record<string, EngineTensor>>;
+}
+
 /** A graph ready to run. */
 export interface EngineSession {
   /** Wraps memory as a value; a change of the memory is seen by the next run. */
   tensor(data: TensorData, dims: readonly number[]): EngineTensor;
   /**
-   * Runs the graph once; the outputs are fresh memory.
+   * Runs the graph once; the outputs are fresh memory, but for those that are given.
    *
+   * @param options.attention what a graph with `Attend` nodes asks
+   * @param options.outputs memory for outputs, by name; an engine may leave it and give fresh memory
    * @throws {Error} if the engine fails; the session's inputs are as they were.
    */
   run(
     inputs: Readonly<Record<string, EngineTensor>>,
+    options?: RunOptions,
   ): Promise<Record<string, Float32Array>>;
+  /** Frees what the session holds; once it has, nothing happens. */
+  release(): Promise<void>;
+}
+
+/** A graph that computes at once, into memory that is given. */
+export interface DirectSession {
+  tensor: EngineSession["tensor"];
+  /**
+   * Runs the graph once.
+   *
+   * @throws {Error} if the engine fails
+   */
+  compute(
+    inputs: Readonly<Record<string, EngineTensor>>,
+    outputs: Readonly<Record<string, EngineTensor>>,
+  ): void;
   /** Frees what the session holds. */
   release(): Promise<void>;
 }
@@ -52,14 +95,29 @@ export interface SessionOptions {
   readonly ownThread?: boolean | undefined;
 }
 
+/** How a session of an engine computes, whose graph may have `Attend` nodes. */
+export interface GraphOptions extends SessionOptions {
+  /** Whether it has some: then others need the CPU in the middle of a run. Default: no. */
+  readonly attends?: boolean;
+}
+
 /** A way to run graphs. */
 export interface Engine {
   readonly name: EngineName;
   readonly linear: LinearLowering;
-  /** Whether products of single tokens with rows of 8 bits are quickest in integers. */
-  readonly integers: boolean;
+  /** Whether it reads caches where they lie, in memory that threads may share. */
+  readonly inPlace: boolean;
+  /** How single tokens attend to encoded rows quickest. */
+  readonly products: RowProducts;
   /** Tokens of a prompt that one run should take. */
   readonly chunk: number;
   /** Opens a graph. */
-  open(graph: DecoderGraph, options: SessionOptions): Promise<EngineSession>;
+  open(graph: DecoderGraph, options: GraphOptions): Promise<EngineSession>;
+  /** Is told when a model is loaded, whose memory stays as it is from then on. */
+  settle?(): void;
+  /** Opens a graph without weights, on an engine that takes graphs with `Attend` nodes; others lack this. */
+  openDirect?(
+    model: Uint8Array,
+    options: GraphOptions,
+  ): Promise<DirectSession>;
 }

@@ -23,7 +23,8 @@ export function gpuWithHostCaches(preference: GpuPreference): Engine {
   return {
     name: "webgpu",
     linear: { kind: "dispatches" },
-    integers: false,
+    inPlace: false,
+    products: "decoded",
     chunk: 64,
     async open(graph: DecoderGraph): Promise<EngineSession> {
       const open = async () => {

@@ -17,6 +17,7 @@ export interface OrtModule {
 export class OrtSession implements EngineSession {
   readonly #ort: OrtModule;
   readonly #session: InferenceSession;
+  #released = false;
 
   constructor(ort: OrtModule, session: InferenceSession) {
     this.#ort = ort;
@@ -34,6 +35,8 @@ export class OrtSession implements EngineSession {
   }
 
   async release(): Promise<void> {
+    if (this.#released) return;
+    this.#released = true;
     await this.#session.release();
   }
 }

@@ -7,7 +7,8 @@ import { OrtSession } from "./ort_session.ts";
 export const WASM: Engine = {
   name: "wasm",
   linear: { kind: "dense" },
-  integers: true,
+  inPlace: false,
+  products: "integers",
   chunk: 64,
 
   async open(

@@ -16,7 +16,7 @@ import type { ModelFamily } from "./model_family.ts";
 import { addTransformer } from "./transformer.ts";
 
 /** Raise it whenever the same file gives another graph, or caches lie otherwise: copies of caches know it, too. */
-export const CONVERTER_VERSION = 16;
+export const CONVERTER_VERSION = 17;
 
 const FAMILIES: readonly ModelFamily[] = [LLAMA];
 const GRAPH = "graph.onnx";

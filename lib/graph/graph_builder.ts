@@ -78,6 +78,8 @@ export class GraphBuilder {
   readonly #initializers = new Map<string, TensorProto>();
   readonly #inputs: ValueInfoProto[] = [];
   readonly #outputs: ValueInfoProto[] = [];
+  /** Domains of operators, with their versions. */
+  readonly #domains = new Map([["", ONNX_OPSET], [MICROSOFT, 1n]]);
 
   constructor(
     name: string,
@@ -167,12 +169,14 @@ export class GraphBuilder {
     inputs: readonly string[],
     options: { attributes?: Record<string, Attribute>; domain?: string } = {},
   ): void {
+    const { domain = "" } = options;
+    if (!this.#domains.has(domain)) this.#domains.set(domain, 1n);
     this.#nodes.push(create(NodeProtoSchema, {
       name: outputs.find((name) => name !== "")!,
       opType: operator,
       input: [...inputs],
       output: [...outputs],
-      domain: options.domain ?? "",
+      domain,
       attribute: Object.entries(options.attributes ?? {}).map(([name, value]) =>
         attribute(name, value)
       ),
@@ -241,10 +245,10 @@ export class GraphBuilder {
         irVersion: IR_VERSION,
         producerName: "everstream",
         graph,
-        opsetImport: [
-          { domain: "", version: ONNX_OPSET },
-          { domain: MICROSOFT, version: 1n },
-        ],
+        opsetImport: [...this.#domains].map(([domain, version]) => ({
+          domain,
+          version,
+        })),
       }),
     );
   }

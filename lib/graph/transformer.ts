@@ -53,11 +53,15 @@ export async function addTransformer(
   const wanted = graph.node("Gather", "wanted", [normed, "logit_tokens"], {
     attributes: { axis: 0 },
   });
-  const scores = graph.floats === "float32" ? "logits" : "scores";
+  const given = tokenDims(lowering.linear, "tokens", shape.vocabulary);
+  const plain = given.length === 2;
+  const scores = graph.floats === "float32" && plain ? "logits" : "scores";
   await linear(graph, lowering.linear, wanted, scores, [head]);
-  if (scores !== "logits") graph.cast("logits", scores, "float32");
-  const logits = tokenDims(lowering.linear, "tokens", shape.vocabulary);
-  graph.output("logits", "float32", logits);
+  if (!plain) {
+    const dims = graph.int64("logit_dims", [-1, shape.vocabulary]);
+    graph.node("Reshape", "logits", [scores, dims]);
+  } else if (scores !== "logits") graph.cast("logits", scores, "float32");
+  graph.output("logits", "float32", ["tokens", shape.vocabulary]);
   for (const [name, parts] of rows) {
     graph.node("Concat", name, parts, { attributes: { axis: 1 } });
     graph.output(name, "float32", [

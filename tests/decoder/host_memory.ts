@@ -1,6 +1,8 @@
 /** What decoders with caches in host memory do with that memory (the cache contract, points 4 and 5). @module */
 import { assert, assertEquals } from "@std/assert";
+import type { RowMemory } from "../../lib/cache/layer_memory.ts";
 import { SinkWindow } from "../../lib/cache/sink_window.ts";
+import type { HostDecoder } from "../../lib/decoder/host_decoder.ts";
 import type { Engine } from "../../lib/engine/engine.ts";
 import type { RowBits } from "../reference/row_reference.ts";
 import { randomTokens, writeSmallModel } from "../reference/small_model.ts";
@@ -32,7 +34,7 @@ export function hostMemoryTest(
     const { session } = recorded;
     decoder.open(0, POLICY);
     await appendAll(decoder, randomTokens(POLICY.capacity), { size: 1 });
-    const memory = session.cacheMemory();
+    const memory = memoryOf(decoder);
     const bytes = memory.reduce((sum, { byteLength }) => sum + byteLength, 0);
     assertEquals([decoder.cacheBytes, 2 * decoder.slotBytes], [bytes, bytes]);
     const exact = POLICY.sinks + (rows?.tailRows ?? 0);
@@ -66,4 +68,12 @@ export function hostMemoryTest(
       assertEquals(decoder.cacheBytes, bytes);
     }
   });
+}
+
+/** All of a decoder's caches, tensor by tensor, as they lie. */
+export function memoryOf({ memory, slots }: HostDecoder): RowMemory[] {
+  const range = { first: 0, count: slots };
+  return memory.layers.flatMap(({ layout }, layer) =>
+    memory.views(layer, range, layout).map(({ data }) => data)
+  );
 }

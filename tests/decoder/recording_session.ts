@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { RowData } from "../../lib/cache/layer_memory.ts";
 import type {
   EngineSession,
   EngineTensor,
+  RunOptions,
   TensorData,
 } from "../../lib/engine/engine.ts";
 
@@ -15,10 +15,8 @@ export interface RecordedTensor extends EngineTensor {
   readonly data: TensorData;
 }
 
-/** Remembers the memory that a decoder gave, and fails on demand. */
+/** Remembers what a decoder gave, and fails on demand. */
 export class RecordingSession implements EngineSession {
-  /** The memory of every value ever made. */
-  readonly #memory = new Map<EngineTensor, TensorData>();
   /** Inputs of the last run. */
   inputs: Readonly<Record<string, EngineTensor>> = {};
   /** Outputs of the last run. */
@@ -33,9 +31,7 @@ export class RecordingSession implements EngineSession {
   }
 
   tensor(data: TensorData, dims: readonly number[]): EngineTensor {
-    const tensor = this.#inner.tensor(data, dims);
-    this.#memory.set(tensor, data);
-    return tensor;
+    return this.#inner.tensor(data, dims);
   }
 
   /** The caches of the last run, by input. */
@@ -45,25 +41,14 @@ export class RecordingSession implements EngineSession {
     );
   }
 
-  /** All of the memory that the last run's caches lie in. */
-  cacheMemory(): RowData[] {
-    const found = new Map<ArrayBufferLike, RowData>();
-    for (const tensor of Object.values(this.caches())) {
-      const view = this.#memory.get(tensor) as RowData;
-      const { buffer } = view;
-      const Values = view.constructor as new (of: ArrayBuffer) => RowData;
-      found.set(buffer, new Values(buffer));
-    }
-    return [...found.values()];
-  }
-
   async run(
     inputs: Readonly<Record<string, EngineTensor>>,
+    options?: RunOptions,
   ): Promise<Record<string, Float32Array>> {
     if (this.failAfter-- <= 0) throw new Error("engine failed on purpose");
     this.inputs = inputs;
     this.runs++;
-    return this.outputs = await this.#inner.run(inputs);
+    return this.outputs = await this.#inner.run(inputs, options);
   }
 
   async release(): Promise<void> {

@@ -116,6 +116,11 @@ export class GroupedQueryAttention implements AttentionKind {
     return this.#formats.values(0).codec !== null;
   }
 
+  /** Whether our own kernel can read the rows, where they lie in one slot's memory. */
+  get attended(): boolean {
+    return this.#formats.attended && !this.#layered;
+  }
+
   /** Columns of {@linkcode CONTEXT.split}. */
   split({ sinkRows, tailRows, blocks }: SlotLayout, chunk: number): number[] {
     const [first, ...others] = blocks as [number, ...number[]];

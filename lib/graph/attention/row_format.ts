@@ -1,6 +1,7 @@
 /**
  * How a graph multiplies with the rows of a ring, in plain ONNX operators: as they are, decoded from
- * integers (`lib/cache/row_codec.ts`) in each run, or as the integers that they are.
+ * integers (`lib/cache/row_codec.ts`) in each run, or as the integers that they are. (Where our own kernel attends,
+ * see `attended.ts`, this is for chunks of several tokens.)
  *
  * @module
  */
@@ -82,24 +83,23 @@ export const DECODED_INT8_ROWS: RowFormat = {
   byRow: { keys: false, values: true },
   parts: (width) => INT8_CODEC.parts(width),
   scores: columnProducts(decodeColumns).scores,
-  mix(graph, name, { weights, ring }) {
-    const each = ofEachBlock(graph, name, { weights, ring });
-    return ring.blocks.map(([codes, scales], block) => {
-      const rowScales = graph.node("Reshape", `${name}.scales${block}`, [
-        scales!,
-        graph.int64("row_scales", [0, ring.kvHeads, 1, -1, 1]),
-      ]);
-      const rows = graph.node("DequantizeLinear", `${name}.f32_${block}`, [
-        codes!,
-        rowScales,
-      ], { attributes: { axis: 4, block_size: ring.headDim } });
-      return graph.node("MatMul", `${name}.mix${block}`, [
-        each[block]!,
-        rows,
-      ]);
-    });
-  },
+  mix: rowProducts().mix,
 };
+
+/** Rows of 16 or 8 bits that lie by row, as our own kernel reads them; decoded here for a chunk of many. */
+export const ATTENDED_INT16_ROWS: RowFormat = attendedRows(INT16_CODEC);
+/** Likewise. */
+export const ATTENDED_INT8_ROWS: RowFormat = attendedRows(INT8_CODEC);
+
+function attendedRows(codec: RowCodec): RowFormat {
+  return {
+    name: codec.name,
+    codec,
+    byRow: { keys: true, values: true },
+    parts: (width) => codec.parts(width),
+    ...rowProducts(),
+  };
+}
 
 /**
  * Rows of 8 bits that are multiplied as they are, for one token each; for a chunk of many, whose nodes
@@ -148,7 +148,7 @@ export const INT4_ROWS: RowFormat = {
   },
 };
 
-/** Adds the nodes that make a block of the ring into f32 columns. */
+/** Adds the nodes that make a block of the ring into f32, columns or rows. */
 type Decode = (
   graph: GraphBuilder,
   name: string,
@@ -156,26 +156,49 @@ type Decode = (
   ring: Ring,
 ) => string;
 
-/** Products with keys and values that are columns, `[batch, kvHeads, 1, headDim, rows]`, once decoded. */
-function columnProducts(decode: Decode): Pick<RowFormat, "scores" | "mix"> {
+/**
+ * Products with keys and values, once decoded: columns, `[batch, kvHeads, 1, headDim, rows]`, or rows,
+ * `[batch, kvHeads, 1, rows, headDim]`.
+ */
+function decodedProducts(
+  decode: Decode,
+  { byRow }: { byRow: boolean },
+): Pick<RowFormat, "scores" | "mix"> {
+  const product = (
+    graph: GraphBuilder,
+    name: string,
+    { of, transposed }: { of: readonly string[]; transposed: boolean },
+  ) =>
+    transposed
+      ? graph.node("FusedMatMul", name, of, {
+        domain: MICROSOFT,
+        attributes: { transB: 1 },
+      })
+      : graph.node("MatMul", name, of);
   return {
     scores: (graph, name, { query, ring }) =>
-      ring.blocks.map((parts, block) =>
-        graph.node("MatMul", `${name}.scores${block}`, [
-          query,
-          decode(graph, `${name}.block${block}`, parts, ring),
-        ])
-      ),
+      ring.blocks.map((parts, block) => {
+        const keys = decode(graph, `${name}.block${block}`, parts, ring);
+        const of = { of: [query, keys], transposed: byRow };
+        return product(graph, `${name}.scores${block}`, of);
+      }),
     mix(graph, name, { weights, ring }) {
       const each = ofEachBlock(graph, name, { weights, ring });
-      return ring.blocks.map((parts, block) =>
-        graph.node("FusedMatMul", `${name}.mix${block}`, [
-          each[block]!,
-          decode(graph, `${name}.block${block}`, parts, ring),
-        ], { domain: MICROSOFT, attributes: { transB: 1 } })
-      );
+      return ring.blocks.map((parts, block) => {
+        const values = decode(graph, `${name}.block${block}`, parts, ring);
+        const of = { of: [each[block]!, values], transposed: !byRow };
+        return product(graph, `${name}.mix${block}`, of);
+      });
     },
   };
+}
+
+function columnProducts(decode: Decode): Pick<RowFormat, "scores" | "mix"> {
+  return decodedProducts(decode, { byRow: false });
+}
+
+function rowProducts(): Pick<RowFormat, "scores" | "mix"> {
+  return decodedProducts(decodeRows, { byRow: true });
 }
 
 /** Weights by block, whether they are given so or all in one. */
@@ -196,6 +219,21 @@ function decodeColumns(
 ): string {
   return graph.node("DequantizeLinear", `${name}.f32`, [codes!, scales!], {
     attributes: { axis: 3, block_size: headDim },
+  });
+}
+
+function decodeRows(
+  graph: GraphBuilder,
+  name: string,
+  [codes, scales]: readonly string[],
+  { kvHeads, headDim }: Ring,
+): string {
+  const rowScales = graph.node("Reshape", `${name}.scales`, [
+    scales!,
+    graph.int64("row_scales", [0, kvHeads, 1, -1, 1]),
+  ]);
+  return graph.node("DequantizeLinear", `${name}.f32`, [codes!, rowScales], {
+    attributes: { axis: 4, block_size: headDim },
   });
 }
 

@@ -1,6 +1,8 @@
 /** Which rows of which layer are kept how: what `kv_bits` comes to. @module */
 import type { KvBits } from "../../cache/cache_format.ts";
 import {
+  ATTENDED_INT16_ROWS,
+  ATTENDED_INT8_ROWS,
   DECODED_INT8_ROWS,
   F32_ROWS,
   INT16_ROWS,
@@ -9,27 +11,39 @@ import {
   type RowFormat,
 } from "./row_format.ts";
 
+/**
+ * How single tokens attend to encoded rows where more than one way is built: by our own kernel, which reads rows
+ * of 16 and 8 bits as they are; as integers, if they have 8 bits; or once they are decoded.
+ */
+export type RowProducts = "attended" | "integers" | "decoded";
+
 /** How each layer keeps its rows. */
 export interface RowFormats {
   /** Part of a converted graph's name. */
   readonly name: string;
+  /** Whether the kernel reads the rows of all layers. */
+  readonly attended: boolean;
   /** Whether rows are multiplied as integers, if a chunk is a single token. */
   readonly integers: boolean;
   keys(layer: number): RowFormat;
   values(layer: number): RowFormat;
 }
 
-const FORMATS: Readonly<Record<Exclude<KvBits, 8>, RowFormat>> = {
+const PLAIN: Readonly<Record<Exclude<KvBits, 8>, RowFormat>> = {
   32: F32_ROWS,
   16: INT16_ROWS,
   4: INT4_ROWS,
+};
+const ATTENDED: Readonly<Partial<Record<KvBits, RowFormat>>> = {
+  16: ATTENDED_INT16_ROWS,
+  8: ATTENDED_INT8_ROWS,
 };
 
 /**
  * The formats of so many bits.
  *
  * @param sensitive layers whose keys stay at 8 bits where others have 4: a few lose most by it
- * @param integers whether rows of 8 bits are multiplied as they are where that is quicker, not decoded
+ * @param products how single tokens attend, where there is a choice
  *
  * @example
  * ```ts
@@ -41,13 +55,23 @@ const FORMATS: Readonly<Record<Exclude<KvBits, 8>, RowFormat>> = {
  */
 export function rowFormats(
   bits: KvBits,
-  { sensitive = [], integers = true }: {
+  { sensitive = [], products = "integers" }: {
     sensitive?: readonly number[];
-    integers?: boolean;
+    products?: RowProducts;
   } = {},
 ): RowFormats {
-  const eight = integers ? INT8_ROWS : DECODED_INT8_ROWS;
-  const format = bits === 8 ? eight : FORMATS[bits];
+  const attended = products === "attended" && ATTENDED[bits];
+  if (attended) {
+    return {
+      name: `${attended.name}-rows`,
+      attended: true,
+      integers: false,
+      keys: () => attended,
+      values: () => attended,
+    };
+  }
+  const eight = products === "decoded" ? DECODED_INT8_ROWS : INT8_ROWS;
+  const format = bits === 8 ? eight : PLAIN[bits];
   const exempt = bits === 4 ? new Set(sensitive) : new Set<number>();
   const layers = [...exempt].sort((a, b) => a - b).join("_");
   const some = bits === 8 || layers !== "";
@@ -55,9 +79,10 @@ export function rowFormats(
     name: [
       format.name,
       ...layers === "" ? [] : [layers],
-      ...some && !integers ? ["decoded"] : [],
+      ...some && eight === DECODED_INT8_ROWS ? ["decoded"] : [],
     ].join("-"),
-    integers: some && integers,
+    attended: false,
+    integers: some && eight === INT8_ROWS,
     keys: (layer) => exempt.has(layer) ? eight : format,
     values: () => format,
   };
