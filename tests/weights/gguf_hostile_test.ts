@@ -55,7 +55,7 @@ async function assertRefused(
         `"${error.message}" does not name ${culprit}`,
       );
     }
-    assert(performance.now() - start < 1000, "took a second or more");
+    assert(performance.now() - start < 10_000, "took ten seconds or more");
   });
 }
 
