@@ -1,19 +1,31 @@
 /**
- * Attention of steps of one token, of any conversations together: our own kernel over rows where they lie, on as
- * many threads as the engine has. While an engine computes, its threads have the CPU, and these sleep; while
- * these attend, the engine's do.
+ * Attention of steps of one token, of any conversations together: our own kernel over rows where they lie, on the
+ * engine's own threads.
  *
  * @module
  */
+import {
+  attendConstants,
+  attendRows,
+  FIELD,
+  HEAD_STEP,
+  headsOfItem,
+  JOB,
+  LANE,
+} from "../../kernels/attend_rows.x64.ts";
 import type { LayerCache, SlotLayout } from "../cache/layout.ts";
 import type { ClaimRows } from "../cache/layer_memory.ts";
 import type { SinkWindow } from "../cache/sink_window.ts";
+import type { AttendNode } from "../engine/engine.ts";
+import {
+  type Code,
+  placeCode,
+  runsMachineCode,
+} from "../engine/native/machine_code.ts";
 import type { AttentionShape } from "../graph/decoder_shape.ts";
-import { Attender, type AttenderSetup } from "./attender.ts";
-import type { HelperStart } from "./helper.ts";
-import { RowBanks } from "./row_banks.ts";
-import { FLOAT, layerAt, mostRuns, rowRuns, scratchOf } from "./step_layout.ts";
-import { StepPlan } from "./step_plan.ts";
+import { partTable } from "./part_table.ts";
+import { addressOf, RowArena } from "./row_arena.ts";
+import { mostRuns, rowRuns } from "./row_runs.ts";
 
 /** One conversation's part of a step. */
 export interface StepLane {
@@ -24,124 +36,117 @@ export interface StepLane {
   readonly angles: Float32Array;
 }
 
+/** New rows of a conversation, `[layers × kvHeads, tokens, headDim]`. */
+export interface NewRows {
+  readonly keys: Float32Array;
+  readonly values: Float32Array;
+}
+
+/** Whether steps with such heads can be attended to here. */
+export function attendable({ headDim }: AttentionShape): boolean {
+  return headDim % HEAD_STEP === 0 && runsMachineCode();
+}
+
 /** Attends for one decoder. */
 export class StepAttention {
-  readonly #setup: AttenderSetup;
+  readonly #code: Code;
+  readonly #shape: AttentionShape;
   readonly #layout: SlotLayout;
-  readonly #banks: RowBanks;
-  readonly #plan: StepPlan;
-  readonly #attender: Attender;
-  readonly #helpers: Worker[];
-  /** Each memory. */
-  readonly #floats: readonly Float32Array[];
+  readonly #arena: RowArena;
+  /** What the kernel reads, all of which lies where it is as long as this lives. */
+  readonly #constants = attendConstants();
+  readonly #parts: readonly BigUint64Array<ArrayBuffer>[];
+  readonly #book: BigUint64Array<ArrayBuffer>;
+  readonly #angles: Float32Array<ArrayBuffer>;
+  readonly #job = new BigUint64Array(JOB.fields);
+  /** New rows of all lanes. */
+  readonly #keys: Float32Array<ArrayBuffer>;
+  readonly #values: Float32Array<ArrayBuffer>;
   #lanes = 0;
 
-  /** Claims the memory of all slots, and starts the threads but for the calling one. */
-  constructor({ kernel, shape, layers, slots, threads }: {
-    kernel: WebAssembly.Module;
+  /** Claims the memory of all slots. */
+  constructor({ shape, layers, slots }: {
     shape: AttentionShape;
     /** All of one layout. */
     layers: readonly LayerCache[];
     slots: number;
-    threads: number;
   }) {
-    const { layout } = layers[0]!;
-    const scratch = scratchOf(shape, { layout, lanes: slots, threads });
-    this.#layout = layout;
-    this.#banks = new RowBanks(layers, { slots, scratch: scratch.size });
-    const runs = { mostRuns: mostRuns(layout) };
-    this.#setup = {
-      kernel,
-      memories: this.#banks.memories,
-      shape,
-      layers: layers.map((layer, i) => layerAt(layer, this.#banks.layers[i]!)),
-      scratch,
-      plan: { ...runs, buffer: StepPlan.claim({ ...runs, lanes: slots }) },
-    };
-    this.#floats = this.#banks.memories.map(({ buffer }) =>
-      new Float32Array(buffer)
+    const { heads, kvHeads, headDim } = shape;
+    this.#shape = shape;
+    this.#layout = layers[0]!.layout;
+    this.#code = placeCode(
+      `attend ${heads} ${kvHeads} ${headDim}`,
+      () => attendRows(shape),
     );
-    this.#plan = new StepPlan(this.#setup.plan);
-    this.#attender = new Attender(this.#setup, 0);
-    this.#helpers = Array.from(
-      { length: threads - 1 },
-      (_, i) => startHelper({ setup: this.#setup, thread: i + 1 }),
+    this.#arena = new RowArena(layers, slots);
+    this.#parts = layers.map((layer, l) =>
+      partTable(layer, (tensor) => this.#arena.address(l, tensor))
     );
+    this.#book = new BigUint64Array(slots * this.#laneFields);
+    this.#angles = new Float32Array(slots * 2 * headDim);
+    const row = layers.length * kvHeads * headDim;
+    this.#keys = new Float32Array(slots * row);
+    this.#values = new Float32Array(slots * row);
+    const job = this.#job;
+    job[JOB.lanes] = addressOf(this.#book);
+    job[JOB.laneBytes] = BigInt(this.#laneFields * FIELD);
+    job[JOB.newRowBytes] = BigInt(row * this.#keys.BYTES_PER_ELEMENT);
+    job[JOB.constants] = addressOf(this.#constants);
   }
 
   /** Where a layer's tensors, of all slots, are claimed. */
   rowsOf(layer: number): ClaimRows {
-    return this.#banks.rowsOf(layer);
-  }
-
-  /** Begins a step: says who is in it. */
-  begin(lanes: readonly StepLane[]): void {
-    this.#lanes = lanes.length;
-    this.#plan.write(
-      lanes.map(({ slot, seen }) => ({
-        slot,
-        runs: rowRuns(seen, this.#layout),
-      })),
-    );
-    const { scratch, shape: { headDim } } = this.#setup;
-    for (const floats of this.#floats) {
-      for (const [i, { angles }] of lanes.entries()) {
-        floats.set(angles, scratch.angles / FLOAT + i * 2 * headDim);
-      }
-    }
+    return this.#arena.rowsOf(layer);
   }
 
   /**
-   * Attends in one layer.
-   *
-   * @param projections `[lanes, heads + 2 kvHeads, headDim]`
-   * @param attended to be filled in, `[lanes, heads, headDim]`
-   * @throws {Error} if a thread fails
+   * Begins a step: says who is in it. Gives each one's new rows, which are whole when the step has attended in all
+   * layers, and are there until the next one.
    */
-  attend(
-    layer: number,
-    projections: Float32Array,
-    attended: Float32Array,
-  ): void {
-    const { scratch, layers, shape } = this.#setup;
-    const floats = this.#floats[layers[layer]!.bank]!;
-    floats.set(projections, scratch.projections / FLOAT);
-    this.#plan.begin(layer, this.#lanes * shape.kvHeads);
-    try {
-      this.#attender.work();
-    } finally {
-      this.#plan.finish();
+  begin(lanes: readonly StepLane[]): NewRows[] {
+    this.#lanes = lanes.length;
+    const { kvHeads, headDim } = this.#shape;
+    const angles = addressOf(this.#angles);
+    for (const [i, lane] of lanes.entries()) {
+      const first = i * 2 * headDim;
+      this.#angles.set(lane.angles, first);
+      const runs = rowRuns(lane.seen, this.#layout);
+      const fields = this.#book.subarray(i * this.#laneFields);
+      fields[LANE.line] = BigInt(lane.slot * kvHeads);
+      fields[LANE.angles] = angles +
+        BigInt(first * this.#angles.BYTES_PER_ELEMENT);
+      fields[LANE.runs] = BigInt(runs.length);
+      for (const [r, { part, first, rows }] of runs.entries()) {
+        const run = LANE.first + r * LANE.run.fields;
+        fields[run + LANE.run.part] = BigInt(part);
+        fields[run + LANE.run.first] = BigInt(first);
+        fields[run + LANE.run.rows] = BigInt(rows);
+      }
     }
-    const at = scratch.attention / FLOAT;
-    attended.set(floats.subarray(at, at + attended.length));
+    const row = this.#parts.length * kvHeads * headDim;
+    return lanes.map((_, i) => ({
+      keys: this.#keys.subarray(i * row, (i + 1) * row),
+      values: this.#values.subarray(i * row, (i + 1) * row),
+    }));
   }
 
-  /** The rotated keys of a layer that was just attended in, `[lanes, kvHeads, headDim]`. */
-  keys(layer: number): Float32Array {
-    const { scratch, layers, shape: { kvHeads, headDim } } = this.#setup;
-    const at = scratch.keys / FLOAT;
-    return this.#floats[layers[layer]!.bank]!
-      .subarray(at, at + this.#lanes * kvHeads * headDim);
-  }
-
-  /** Ends the threads. */
-  async release(): Promise<void> {
-    const ended = this.#helpers.map((helper) =>
-      new Promise<void>((resolve) => {
-        helper.onmessage = () => {
-          helper.terminate();
-          resolve();
-        };
-      })
+  /** Attends in one layer. */
+  attend({ layer, projections, attended, forEach }: AttendNode): void {
+    const { heads, kvHeads, headDim } = this.#shape;
+    const own = BigInt(
+      layer * kvHeads * headDim * this.#keys.BYTES_PER_ELEMENT,
     );
-    this.#plan.end();
-    await Promise.all(ended);
+    const job = this.#job;
+    job[JOB.parts] = addressOf(this.#parts[layer]!);
+    job[JOB.projections] = addressOf(projections);
+    job[JOB.attended] = addressOf(attended);
+    job[JOB.keys] = addressOf(this.#keys) + own;
+    job[JOB.values] = addressOf(this.#values) + own;
+    const items = this.#lanes * heads / headsOfItem(this.#shape);
+    forEach(items, this.#code, job);
   }
-}
 
-function startHelper(start: HelperStart): Worker {
-  const url = new URL("./helper.ts", import.meta.url);
-  const worker = new Worker(url, { type: "module" });
-  worker.postMessage(start);
-  return worker;
+  get #laneFields(): number {
+    return LANE.first + mostRuns(this.#layout) * LANE.run.fields;
+  }
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { RowBanks } from "../attend/row_banks.ts";
+import { RowArena } from "../attend/row_arena.ts";
 import {
   conversationBytes,
   layerCaches,
@@ -125,9 +125,7 @@ export class HostDecoder implements Decoder {
       })
       : null;
     const rows = this.#outside ??
-      (model.inPlace
-        ? new RowBanks(layers, { slots: options.slots, scratch: 0 })
-        : null);
+      (model.inPlace ? new RowArena(layers, options.slots) : null);
     this.#memory = new RingMemory(
       layers,
       options.slots,

@@ -1,5 +1,5 @@
 /** From a model's file to a decoder on an engine. @module */
-import { assembleKernel, attendable } from "../attend/assemble.ts";
+import { attendable } from "../attend/step_attention.ts";
 import {
   blockCount,
   conversationBytes,
@@ -133,7 +133,7 @@ export async function openHostModel(
   const of = { file, plan: { ...plan, attention }, sha256 };
   const graph = await openDecoderGraph(of, engine.linear, graphs);
   const [session, embeddings] = await Promise.all([
-    engine.open(graph, { ...options, attends: outside !== null }),
+    engine.open(graph, options),
     EmbeddingTable.read(file, plan.family.embedding),
   ]);
   engine.settle?.();
@@ -148,14 +148,10 @@ async function openAttention(
   { shape, attention }: HostModel["plan"],
   options: SessionOptions,
 ): Promise<AttentionModel | null> {
-  const kernel = attention.attended && attendable(shape);
-  if (!kernel || !engine.openDirect) return null;
+  const attends = attention.attended && attendable(shape);
+  if (!attends || !engine.openDirect) return null;
   const graph = attentionGraph(shape, attention);
-  const [session, module] = await Promise.all([
-    engine.openDirect(graph.model, { ...options, attends: true }),
-    assembleKernel(shape),
-  ]);
-  return { kernel: module, threads: options.threads, graph, session };
+  return { graph, session: await engine.openDirect(graph.model, options) };
 }
 
 async function openHostDecoder(

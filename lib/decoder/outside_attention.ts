@@ -4,7 +4,7 @@
  * @module
  */
 import { ChunkAttention } from "../attend/chunk_attention.ts";
-import { StepAttention } from "../attend/step_attention.ts";
+import { type NewRows, StepAttention } from "../attend/step_attention.ts";
 import type { LayerCache, SlotLayout } from "../cache/layout.ts";
 import type { RingMemory } from "../cache/ring_memory.ts";
 import type { ClaimRows } from "../cache/layer_memory.ts";
@@ -15,9 +15,6 @@ import type { Lane, RunInputs } from "./run_inputs.ts";
 
 /** What attends beside a graph. */
 export interface AttentionModel {
-  readonly kernel: WebAssembly.Module;
-  /** Threads that the kernel computes on. */
-  readonly threads: number;
   readonly graph: AttentionGraph;
   /** The graph, opened. */
   readonly session: DirectSession;
@@ -25,12 +22,6 @@ export interface AttentionModel {
 
 /** A conversation's part of a run, and where its cache is. */
 export type SlotLane = Lane & { readonly slot: number };
-
-/** New rows of a conversation, `[layers × kvHeads, tokens, headDim]`. */
-export interface NewRows {
-  readonly keys: Float32Array;
-  readonly values: Float32Array;
-}
 
 /** Attends in a run, and collects the new rows. */
 export interface CollectedAttention extends RunAttention {
@@ -50,7 +41,7 @@ export class OutsideAttention {
 
   /** Claims the memory of all slots. */
   constructor(
-    { kernel, threads, graph, session }: AttentionModel,
+    { graph, session }: AttentionModel,
     { shape, inputs, layers, slots }: {
       shape: AttentionShape;
       inputs: RunInputs;
@@ -63,7 +54,7 @@ export class OutsideAttention {
     this.#layout = layers[0]!.layout;
     this.#inputs = inputs;
     this.#session = session;
-    this.#steps = new StepAttention({ kernel, shape, layers, slots, threads });
+    this.#steps = new StepAttention({ shape, layers, slots });
     this.#chunks = new ChunkAttention(session, graph, shape);
   }
 
@@ -74,7 +65,7 @@ export class OutsideAttention {
 
   /** Attends with a token of each of some conversations, in any slots. */
   step(lanes: readonly SlotLane[]): CollectedAttention {
-    this.#steps.begin(lanes.map((lane) => {
+    const rows = this.#steps.begin(lanes.map((lane) => {
       const { slot, policy, seen, boundaries } = lane;
       const { tailRows } = this.#layout;
       return {
@@ -83,23 +74,10 @@ export class OutsideAttention {
         angles: this.#inputs.stepAngles(lane),
       };
     }));
-    const { heads, kvHeads, headDim } = this.#shape;
-    const rows = lanes.map(() => this.#claimRows(1));
-    const size = kvHeads * headDim;
-    const token = (heads + 2 * kvHeads) * headDim;
     return {
       rows,
       sizes: this.#sizes(lanes.length),
-      attend: (layer, projections, attended) => {
-        this.#steps.attend(layer, projections, attended);
-        const newKeys = this.#steps.keys(layer);
-        for (const [i, { keys, values }] of rows.entries()) {
-          const end = (i + 1) * token;
-          const at = layer * size;
-          keys.set(newKeys.subarray(i * size, (i + 1) * size), at);
-          values.set(projections.subarray(end - size, end), at);
-        }
-      },
+      attend: (node) => this.#steps.attend(node),
     };
   }
 
@@ -122,12 +100,13 @@ export class OutsideAttention {
         ]),
       );
     const tokens = lane.tokens.length;
-    const { keys, values } = this.#claimRows(tokens);
     const size = this.#shape.kvHeads * tokens * this.#shape.headDim;
+    const keys = new Float32Array(this.#layers * size);
+    const values = new Float32Array(this.#layers * size);
     return {
       rows: [{ keys, values }],
       sizes: this.#sizes(tokens),
-      attend: (layer, projections, attended) => {
+      attend: ({ layer, projections, attended }) => {
         const of = (rows: Float32Array) =>
           rows.subarray(layer * size, (layer + 1) * size);
         this.#chunks.attend({ ...context, ...caches(layer) }, {
@@ -140,12 +119,6 @@ export class OutsideAttention {
     };
   }
 
-  #claimRows(tokens: number): NewRows {
-    const { kvHeads, headDim } = this.#shape;
-    const size = this.#layers * kvHeads * tokens * headDim;
-    return { keys: new Float32Array(size), values: new Float32Array(size) };
-  }
-
   #sizes(tokens: number): RunAttention["sizes"] {
     const { heads, kvHeads, headDim } = this.#shape;
     return {
@@ -154,9 +127,8 @@ export class OutsideAttention {
     };
   }
 
-  /** Ends the threads and frees the graph. */
+  /** Frees the graph. */
   async release(): Promise<void> {
-    await this.#steps.release();
     await this.#chunks.release();
   }
 }

@@ -27,21 +27,31 @@ export interface EngineTensor {
   readonly dims: readonly number[];
 }
 
+/** A node of a run in progress that asks for a layer's attention. */
+export interface AttendNode {
+  readonly layer: number;
+  /** Each token's queries, keys and values, `[batch, chunk, heads + 2 kvHeads, headDim]`. */
+  readonly projections: Float32Array<ArrayBuffer>;
+  /** To be filled in, `[batch, chunk, heads, headDim]`. */
+  readonly attended: Float32Array<ArrayBuffer>;
+  /**
+   * Runs machine code for each number below `items`, on the engine's threads: a function `(job, number)` of C.
+   *
+   * @throws {Error} if the engine fails
+   */
+  readonly forEach: (
+    items: number,
+    code: Deno.PointerObject,
+    job: BufferSource,
+  ) => void;
+}
+
 /** Attends in a run, in place of a graph's own operators. */
 export interface RunAttention {
   /** Values of a layer's projections, and of what is attended to, of all tokens of the run. */
   readonly sizes: { readonly projections: number; readonly attended: number };
-  /**
-   * Attends in one layer; what it throws, the run throws.
-   *
-   * @param projections each token's queries, keys and values, `[batch, chunk, heads + 2 kvHeads, headDim]`
-   * @param attended to be filled in, `[batch, chunk, heads, headDim]`
-   */
-  attend(
-    layer: number,
-    projections: Float32Array,
-    attended: Float32Array,
-  ): void;
+  /** Attends in one layer; what it throws, the run throws. */
+  attend(node: AttendNode): void;
 }
 
 /** What a run is given beside its inputs. */
@@ -95,12 +105,6 @@ export interface SessionOptions {
   readonly ownThread?: boolean | undefined;
 }
 
-/** How a session of an engine computes, whose graph may have `Attend` nodes. */
-export interface GraphOptions extends SessionOptions {
-  /** Whether it has some: then others need the CPU in the middle of a run. Default: no. */
-  readonly attends?: boolean;
-}
-
 /** A way to run graphs. */
 export interface Engine {
   readonly name: EngineName;
@@ -112,12 +116,12 @@ export interface Engine {
   /** Tokens of a prompt that one run should take. */
   readonly chunk: number;
   /** Opens a graph. */
-  open(graph: DecoderGraph, options: GraphOptions): Promise<EngineSession>;
+  open(graph: DecoderGraph, options: SessionOptions): Promise<EngineSession>;
   /** Is told when a model is loaded, whose memory stays as it is from then on. */
   settle?(): void;
   /** Opens a graph without weights, on an engine that takes graphs with `Attend` nodes; others lack this. */
   openDirect?(
     model: Uint8Array,
-    options: GraphOptions,
+    options: SessionOptions,
   ): Promise<DirectSession>;
 }

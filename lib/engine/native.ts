@@ -1,6 +1,7 @@
 /** ONNX Runtime as a native library, from onnxruntime-node. @module */
 import type { Engine } from "./engine.ts";
 import { collapseMemory } from "./native/huge_pages.ts";
+import { runsMachineCode } from "./native/machine_code.ts";
 import { NativeSession } from "./native/native_session.ts";
 
 /**
@@ -13,7 +14,9 @@ export const NATIVE: Engine = {
   name: "native",
   linear: { kind: "bytes" },
   inPlace: true,
-  products: "attended",
+  get products() {
+    return runsMachineCode() ? "attended" : "integers";
+  },
   chunk: 128,
   open: ({ graph }, options) => NativeSession.open(graph, options),
   settle: collapseMemory,

@@ -1,17 +1,8 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { RowBanks } from "../../lib/attend/row_banks.ts";
-import { mostRuns, rowRuns } from "../../lib/attend/step_layout.ts";
-import {
-  layerCaches,
-  type SlotLayout,
-  slotLayout,
-  tensorElements,
-  windowRows,
-} from "../../lib/cache/layout.ts";
+import { mostRuns, rowRuns } from "../../lib/attend/row_runs.ts";
+import { type SlotLayout, windowRows } from "../../lib/cache/layout.ts";
 import { SinkWindow } from "../../lib/cache/sink_window.ts";
-import { GroupedQueryAttention } from "../../lib/graph/attention/grouped_query.ts";
-import { rowFormats } from "../../lib/graph/attention/row_formats.ts";
 
 Deno.test("row runs: a token sees by runs what it sees by the mask", () => {
   let wrapped = 0;
@@ -70,34 +61,3 @@ function divided(rows: number, blocks: number): number[] {
     (_, b) => Math.max(0, Math.min(size, rows - b * size)),
   );
 }
-
-Deno.test("row banks: tensors of all layers have memory of their own, in as few memories as hold them", () => {
-  const shape = { heads: 4, kvHeads: 2, headDim: 16, layers: 7 };
-  const formats = rowFormats(8, { products: "attended" });
-  const attention = new GroupedQueryAttention(shape, { blocks: 1, formats });
-  const layout = slotLayout(4, 500, attention);
-  const layers = layerCaches({ shape, attention }, layout);
-  const slots = 3;
-  const most = 500_000;
-  const banks = new RowBanks(layers, { slots, scratch: 1_000, most });
-  assertEquals(banks.memories.length, 4); // two layers each, but for the last
-  const tensors = layers.flatMap((layer, l) =>
-    layer.tensors.map((tensor, t) => {
-      const elements = slots * tensorElements(tensor, layout);
-      return banks.rowsOf(l)(t, { type: tensor.type, elements });
-    })
-  );
-  for (const [i, values] of tensors.entries()) {
-    assertEquals(values.every((value) => value === 0), true);
-    assertEquals(values.byteOffset >= 1_000 && values.byteOffset % 64, 0);
-    values.fill(i % 100 + 1);
-  }
-  for (const [i, values] of tensors.entries()) {
-    assertEquals(values.every((value) => value === i % 100 + 1), true);
-  }
-  assertThrows(
-    () => new RowBanks(layers, { slots: 90, scratch: 0, most }),
-    RangeError,
-    "fewer slots",
-  );
-});

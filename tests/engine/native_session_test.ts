@@ -25,8 +25,8 @@ function model(): Uint8Array {
 function times(...factors: number[]): RunAttention {
   return {
     sizes: { projections: 3, attended: 3 },
-    attend: (layer, given, attended) =>
-      attended.set(given.map((x) => x * factors[layer]!)),
+    attend: ({ layer, projections, attended }) =>
+      attended.set(projections.map((x) => x * factors[layer]!)),
   };
 }
 
@@ -52,7 +52,7 @@ Deno.test("native session: what attention throws, the run throws, and the next o
   const thrown = new RangeError("on purpose");
   const failing: RunAttention = {
     ...times(1, 1),
-    attend(layer) {
+    attend({ layer }) {
       if (layer === 1) throw thrown;
     },
   };

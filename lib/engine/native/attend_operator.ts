@@ -1,6 +1,7 @@
 /**
- * The operator that asks JavaScript for a layer's attention: `Attend` of our own domain, as ONNX Runtime's C API
- * takes operators (`OrtCustomOp` in `onnxruntime_c_api.h`). It computes on the thread that runs the session.
+ * The operator that asks for a layer's attention: `Attend` of our own domain, as ONNX Runtime's C API takes
+ * operators (`OrtCustomOp` in `onnxruntime_c_api.h`). It asks JavaScript, on the thread that runs the session, which
+ * may let machine code run on all threads of the library.
  *
  * @module
  */
@@ -40,7 +41,7 @@ export class AttendOperator {
   readonly #callbacks: Callback[] = [];
   /** Layers of the nodes. */
   readonly #layers: number[] = [];
-  readonly #views = new Map<bigint, Float32Array>();
+  readonly #views = new Map<bigint, Float32Array<ArrayBuffer>>();
   /** What the library points at. */
   readonly #kept: Uint8Array<ArrayBuffer>[];
   readonly #struct = new BigUint64Array(FIELDS);
@@ -157,11 +158,18 @@ export class AttendOperator {
       this.#api,
       (out) => functions.kernelOutput(context, 0n, sizes, 1n, out),
     );
-    attention.attend(
+    attention.attend({
       layer,
-      this.#view(input, projections),
-      this.#view(output, attended),
-    );
+      projections: this.#view(input, projections),
+      attended: this.#view(output, attended),
+      forEach: (items, code, job) => {
+        const count = BigInt(items);
+        check(
+          this.#api,
+          functions.forEach(context, code, count, count, job),
+        );
+      },
+    });
   }
 
   /** @throws {Error} if the graph computes other tokens than those that are attended to */
@@ -175,7 +183,7 @@ export class AttendOperator {
   }
 
   /** A value's memory. */
-  #view(value: Handle, length: number): Float32Array {
+  #view(value: Handle, length: number): Float32Array<ArrayBuffer> {
     const { functions } = this.#api;
     const at = madeNumber(
       this.#api,

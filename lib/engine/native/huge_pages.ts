@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { readProc, withLibc } from "./libc.ts";
 
 /** Addresses from `start` to before `end`. */
 export interface AddressRange {
@@ -12,34 +13,28 @@ export interface AddressRange {
   readonly end: bigint;
 }
 
+const PAGE = 4096n;
 const HUGE_PAGE = 2n << 20n;
 
 // Advice of Linux's `madvise`: give this memory large pages; do so now, by copying (from Linux 6.1 on).
 const MADV_HUGEPAGE = 14;
 const MADV_COLLAPSE = 25;
 
-const LIBC = {
-  madvise: { parameters: ["u64", "usize", "i32"], result: "i32" },
-  open: { parameters: ["buffer", "i32"], result: "i32" },
-  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
-  close: { parameters: ["i32"], result: "i32" },
-} as const;
-
-type Libc = Deno.DynamicLibrary<typeof LIBC>["symbols"];
-
 /** Asks for large pages for memory that nobody has written to yet. */
 export function adviseHugePages(buffer: ArrayBufferLike): void {
   withLibc((libc) => {
     const bytes = new Uint8Array(buffer);
     const start = Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes));
-    libc.madvise(start, BigInt(buffer.byteLength), MADV_HUGEPAGE);
+    const end = start + BigInt(bytes.length);
+    const first = (start + PAGE - 1n) / PAGE * PAGE;
+    if (first < end) libc.madvise(first, end - first, MADV_HUGEPAGE);
   });
 }
 
 /** Puts what this process has written to memory so far into large pages, as far as there are some. */
 export function collapseMemory(): void {
   withLibc((libc) => {
-    for (const { start, end } of parseMaps(readMaps(libc))) {
+    for (const { start, end } of parseMaps(readProc(libc, "/proc/self/maps"))) {
       const first = (start + HUGE_PAGE - 1n) / HUGE_PAGE * HUGE_PAGE;
       for (let page = first; page + HUGE_PAGE <= end; page += HUGE_PAGE) {
         libc.madvise(page, HUGE_PAGE, MADV_COLLAPSE);
@@ -65,35 +60,4 @@ export function parseMaps(maps: string): AddressRange[] {
     start: BigInt(`0x${start}`),
     end: BigInt(`0x${end}`),
   }));
-}
-
-/** Deno lets nobody read this file without all permissions; who has that for libraries has them anyway. */
-function readMaps(libc: Libc): string {
-  const file = libc.open(new TextEncoder().encode("/proc/self/maps\0"), 0);
-  if (file < 0) return "";
-  const decoder = new TextDecoder();
-  const buffer = new Uint8Array(1 << 16);
-  let text = "";
-  for (;;) {
-    const count = Number(libc.read(file, buffer, BigInt(buffer.length)));
-    if (count <= 0) break;
-    text += decoder.decode(buffer.subarray(0, count), { stream: true });
-  }
-  libc.close(file);
-  return text;
-}
-
-function withLibc<Result>(use: (libc: Libc) => Result): Result | null {
-  if (Deno.build.os !== "linux") return null;
-  let library;
-  try {
-    library = Deno.dlopen("libc.so.6", LIBC);
-  } catch {
-    return null; // another C library
-  }
-  try {
-    return use(library.symbols);
-  } finally {
-    library.close();
-  }
 }

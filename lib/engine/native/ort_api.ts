@@ -69,6 +69,7 @@ const FUNCTIONS = {
   releaseShape: [99, ["pointer"], "void"],
   releaseSessionOptions: [100, ["pointer"], "void"],
   releaseDomain: [101, ["pointer"], "void"],
+  forEach: [274, ["pointer", "pointer", "usize", "usize", "buffer"], STATUS],
   addConfigEntry: [130, ["pointer", "buffer", "buffer"], STATUS],
 } as const satisfies Record<
   string,

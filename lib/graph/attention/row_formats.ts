@@ -35,6 +35,7 @@ const PLAIN: Readonly<Record<Exclude<KvBits, 8>, RowFormat>> = {
   4: INT4_ROWS,
 };
 const ATTENDED: Readonly<Partial<Record<KvBits, RowFormat>>> = {
+  32: F32_ROWS,
   16: ATTENDED_INT16_ROWS,
   8: ATTENDED_INT8_ROWS,
 };
