@@ -133,7 +133,7 @@ export async function openHostModel(
   const of = { file, plan: { ...plan, attention }, sha256 };
   const graph = await openDecoderGraph(of, engine.linear, graphs);
   const [session, embeddings] = await Promise.all([
-    engine.open(graph, options),
+    engine.open(graph, { ...options, attends: outside !== null }),
     EmbeddingTable.read(file, plan.family.embedding),
   ]);
   engine.settle?.();
@@ -151,7 +151,8 @@ async function openAttention(
   const attends = attention.attended && attendable(shape);
   if (!attends || !engine.openDirect) return null;
   const graph = attentionGraph(shape, attention);
-  return { graph, session: await engine.openDirect(graph.model, options) };
+  const of = { ...options, attends: true };
+  return { graph, session: await engine.openDirect(graph.model, of) };
 }
 
 async function openHostDecoder(

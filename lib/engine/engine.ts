@@ -105,6 +105,12 @@ export interface SessionOptions {
   readonly ownThread?: boolean | undefined;
 }
 
+/** How a session computes whose graph may have `Attend` nodes, or be what attends for such nodes. */
+export interface GraphOptions extends SessionOptions {
+  /** Whether it does either: then two sessions share the CPU in the middle of a run. Default: no. */
+  readonly attends?: boolean;
+}
+
 /** A way to run graphs. */
 export interface Engine {
   readonly name: EngineName;
@@ -116,12 +122,12 @@ export interface Engine {
   /** Tokens of a prompt that one run should take. */
   readonly chunk: number;
   /** Opens a graph. */
-  open(graph: DecoderGraph, options: SessionOptions): Promise<EngineSession>;
+  open(graph: DecoderGraph, options: GraphOptions): Promise<EngineSession>;
   /** Is told when a model is loaded, whose memory stays as it is from then on. */
   settle?(): void;
   /** Opens a graph without weights, on an engine that takes graphs with `Attend` nodes; others lack this. */
   openDirect?(
     model: Uint8Array,
-    options: SessionOptions,
+    options: GraphOptions,
   ): Promise<DirectSession>;
 }

@@ -13,7 +13,10 @@ import {
   openHostModel,
 } from "../../lib/decoder/open_decoder.ts";
 import type { Engine } from "../../lib/engine/engine.ts";
-import type { RowFormats } from "../../lib/graph/attention/row_formats.ts";
+import {
+  type RowFormats,
+  rowFormats,
+} from "../../lib/graph/attention/row_formats.ts";
 import { Gpu } from "../../lib/engine/gpu.ts";
 import { GpuSession } from "../../lib/engine/gpu_session.ts";
 import { openGguf } from "../../lib/weights/gguf.ts";
@@ -158,7 +161,8 @@ export async function openRecorded(
   using file = await openGguf(model.path);
   const source = { file, sha256: model.sha256, graphs: model.directory };
   const blocks = layout.blocks.length;
-  const shape = { blocks, threads: 1, ...rows };
+  const formats = rowFormats(32, engine);
+  const shape = { blocks, threads: 1, formats, ...rows };
   const opened = await openHostModel(engine, source, shape);
   const { tailRows } = opened.plan.attention;
   const session = new RecordingSession(opened.session);
