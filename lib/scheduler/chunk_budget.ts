@@ -9,35 +9,47 @@
  * A turn of the scheduler takes one step and one chunk. With both it may take this many times what
  * the step takes alone (below 3, which is promised, by what times vary).
  */
-const TURN_PER_STEP = 2.2;
+const TURN_PER_STEP = 2.1;
 
-/** Weight of what was measured before against one new measurement. */
-const MEMORY = 0.9;
+/** Likewise, if a chunk's time grew as its tokens do, which is the worst that one more can cost. */
+const MOST_PER_STEP = 2.8;
 
-/** Learns what steps and chunks cost. */
+/** Weight of one new measurement against those before: a step that was shorter counts more, to be on the safe side. */
+const LONGER = 0.1;
+const SHORTER = 0.3;
+
+/** Tokens of a chunk while nothing is known. */
+const FIRST = 8;
+
+/**
+ * Learns how many tokens fit: one more after each chunk that took less than is allowed, fewer at once after one
+ * that took more. What a chunk costs whatever its length is not told apart from what a token costs, since lengths
+ * that hardly change do not tell.
+ */
 export class ChunkBudget {
   /** Milliseconds of a step, `null` before the first. */
   #step: number | null = null;
-  /** Weighted sums over chunks of n tokens that took t milliseconds: 1, n, t, n², n·t. */
-  #sums = { one: 0, n: 0, t: 0, nn: 0, nt: 0 };
+  #tokens = FIRST;
 
   /** Takes note of a step that ran. */
   stepTook(milliseconds: number): void {
-    this.#step = this.#step === null
-      ? milliseconds
-      : MEMORY * this.#step + (1 - MEMORY) * milliseconds;
+    const step = this.#step ?? milliseconds;
+    const weight = milliseconds < step ? SHORTER : LONGER;
+    this.#step = step + weight * (milliseconds - step);
   }
 
-  /** Takes note of a chunk that ran. */
+  /** Takes note of a chunk that ran while others stream. */
   chunkTook(tokens: number, milliseconds: number): void {
-    const { one, n, t, nn, nt } = this.#sums;
-    this.#sums = {
-      one: MEMORY * one + 1,
-      n: MEMORY * n + tokens,
-      t: MEMORY * t + milliseconds,
-      nn: MEMORY * nn + tokens * tokens,
-      nt: MEMORY * nt + tokens * milliseconds,
-    };
+    if (this.#step === null || tokens > this.#tokens) return;
+    const allowed = (TURN_PER_STEP - 1) * this.#step;
+    if (milliseconds > allowed) {
+      const fitting = Math.floor(tokens * allowed / milliseconds);
+      this.#tokens = Math.max(1, fitting);
+    } else if (tokens === this.#tokens) {
+      const more = tokens + Math.max(1, tokens >> 3);
+      const most = (MOST_PER_STEP - 1) * this.#step;
+      if (milliseconds * more / tokens <= most) this.#tokens = more;
+    }
   }
 
   /**
@@ -45,27 +57,6 @@ export class ChunkBudget {
    * is a small one.
    */
   tokens(most: number): number {
-    if (this.#step === null) return Math.min(most, FIRST);
-    const [fixed, each] = this.#cost();
-    if (each === 0) return Math.min(most, FIRST);
-    const allowed = ((TURN_PER_STEP - 1) * this.#step - fixed) / each;
-    return Math.max(1, Math.min(most, Math.floor(allowed)));
-  }
-
-  /** Milliseconds of a chunk and of each of its tokens: the straight line nearest to the measured. */
-  #cost(): [fixed: number, each: number] {
-    const { one, n, t, nn, nt } = this.#sums;
-    if (one === 0) return [0, 0];
-    const spread = one * nn - n * n;
-    // Chunks of about one size do not tell the two apart.
-    if (spread < 1e-3 * n * n) return [0, t / n];
-    const each = (one * nt - n * t) / spread;
-    const fixed = (t - each * n) / one;
-    // Neither can be below nothing: noise.
-    if (each <= 0 || fixed < 0) return [0, t / n];
-    return [fixed, each];
+    return Math.min(most, this.#tokens);
   }
 }
-
-/** Tokens of a chunk while nothing is known. */
-const FIRST = 8;

@@ -221,7 +221,7 @@ export class Scheduler {
       const { given: sample, took } = await this.#compute(() =>
         this.#append(chunk, sampler)
       );
-      this.#budget.chunkTook(end - appended, took);
+      if (othersStream) this.#budget.chunkTook(end - appended, took);
       prompt.appended = end;
       prompt.onChunk(prompt.appended);
       prompt.running = false;

@@ -13,21 +13,22 @@ Deno.test("a chunk beside a step takes no more than the turn allows, as soon as 
       (step, fixed, each) => {
         const budget = new ChunkBudget();
         const time = (tokens: number) => fixed + each * tokens;
-        let tokens = 0;
-        for (let turn = 0; turn < 60; turn++) {
+        let most = 0;
+        for (let turn = 0; turn < 100; turn++) {
           budget.stepTook(step);
-          tokens = budget.tokens(64);
+          const tokens = budget.tokens(64);
           assert(Number.isInteger(tokens) && tokens >= 1 && tokens <= 64);
           budget.chunkTook(tokens, time(tokens));
+          if (turn < 10) continue;
+          const steps = (step + time(tokens)) / step;
+          assert(
+            tokens === 1 || steps < 2.9,
+            `${tokens} tokens: a turn of ${steps} steps`,
+          );
+          most = Math.max(most, tokens);
         }
-        const turn = (step + time(tokens)) / step;
-        assert(
-          tokens === 1 || turn < 3,
-          `${tokens} tokens: a turn of ${turn} steps`,
-        );
-        // And it makes use of what is allowed, unless the first chunks told fixed cost and cost of
-        // each token apart badly.
-        if (tokens < 64) assert(step + time(tokens + 1) > 1.5 * step);
+        // And it makes use of what is allowed.
+        if (most < 64) assert(step + time(most + 1) > 1.9 * step);
       },
     ),
   );
@@ -44,7 +45,27 @@ Deno.test("a chunk follows the step's time as more or fewer stream", () => {
     }
     sizes.push(budget.tokens(64));
   }
-  assertEquals(sizes, [4, 39, 4]); // (2.2 − 1) · step − 8, as the average of steps comes near
+  // (2.1 − 1) · step − 8, and back from one more or an eighth more than that.
+  const [few, many, again] = sizes as [number, number, number];
+  assert(few === 3 || few === 4, `${few}`);
+  assert(many >= 33 && many <= 40, `${many}`);
+  assert(again === 3 || again === 4, `${again}`);
+});
+
+Deno.test("a time out of the way shortens the next chunk, and no other for long", () => {
+  const budget = new ChunkBudget();
+  const turns = (count: number) => {
+    for (let turn = 0; turn < count; turn++) {
+      budget.stepTook(20);
+      const tokens = budget.tokens(64);
+      budget.chunkTook(tokens, 10 + tokens);
+    }
+    return budget.tokens(64);
+  };
+  const usual = turns(50);
+  budget.chunkTook(budget.tokens(64), 200);
+  assert(budget.tokens(64) < usual / 4);
+  assert(Math.abs(turns(20) - usual) <= 2);
 });
 
 Deno.test("nothing measured: a small chunk, and never more than fits", () => {
