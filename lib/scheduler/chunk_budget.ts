@@ -9,7 +9,7 @@
  * A turn of the scheduler takes one step and one chunk. With both it may take this many times what
  * the step takes alone (below 3, which is promised, by what times vary).
  */
-const TURN_PER_STEP = 2.1;
+const TURN_PER_STEP = 2;
 
 /** Likewise, if a chunk's time grew as its tokens do, which is the worst that one more can cost. */
 const MOST_PER_STEP = 2.8;
