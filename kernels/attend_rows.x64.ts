@@ -24,11 +24,9 @@ import {
 /** Query heads of one pass over the rows; more would not fit 16 registers. */
 export const MOST_HEADS = 3;
 
-/** Widths of heads that the kernel takes: multiples of this. */
+/** Widths of heads that the kernel takes: multiples of the one, up to the other. */
 export const HEAD_STEP = 16;
-
-/** Bytes that may be read, but never count, behind the last row or scale of a memory. */
-export const READ_BEHIND = 4_096;
+export const MOST_HEAD_DIM = 256;
 
 /** What rows can be made of; a {@linkcode PART} says so by the place in this list. */
 export const ROW_ELEMENTS = ["float32", "int16", "int8"] as const;
@@ -113,6 +111,8 @@ const BLOCK = 128;
 const SCORES = (BLOCK + LANES) * FLOAT;
 /** Keys that are taken at a time. */
 const KEYS = 4;
+/** Bytes that may be read, but never count, behind the last row or scale of a memory. */
+export const READ_BEHIND = KEYS * MOST_HEAD_DIM * FLOAT;
 /** Values that are added up before sums go back to memory. */
 const TILE = 16;
 const ELEMENT_BYTES: Readonly<Record<RowElement, number>> = {
@@ -157,7 +157,7 @@ export function attendConstants(): Float32Array<ArrayBuffer> {
   );
 }
 
-/** The function's machine code, for heads whose width is a multiple of {@linkcode HEAD_STEP}. */
+/** The function's machine code, for heads of such widths as the kernel takes. */
 export function attendRows(shape: HeadShape): Uint8Array<ArrayBuffer> {
   return new AttendRows(shape).assemble();
 }

@@ -91,7 +91,6 @@ const FORMS = {
   div: { p: Code.Div_rm64 },
   cmp: { pi: Code.Cmp_rm64_imm32, pp: Code.Cmp_r64_rm64 },
   cmovl: { pp: Code.Cmovl_r64_rm64 },
-  test: { pi: Code.Test_rm64_imm32 },
   ret: { "": Code.Retnq },
   vmovups: {
     vv: Code.VEX_Vmovups_ymm_ymmm256,
@@ -260,7 +259,7 @@ function memoryOperand({ base, offset, index, scale }: Memory): IcedOperand {
     index?.pointer ?? Register.None,
     scale,
     BigInt(offset),
-    offset === 0 ? 0 : 8,
+    offset === 0 ? 0 : 1, // as few bytes as it takes
     false,
     Register.None,
   );

@@ -1,6 +1,5 @@
 /** Where a layer's rows lie, as the kernel reads it. @module */
 import {
-  FIELD,
   PART,
   ROW_ELEMENTS,
   type RowElement,
@@ -12,9 +11,6 @@ import {
   tensorTokens,
 } from "../cache/layout.ts";
 import { SINKS } from "./row_runs.ts";
-
-/** Bytes of one part of a table. */
-export const PART_BYTES = PART.fields * FIELD;
 
 /**
  * A layer's parts one behind the other: sinks, tail, each block of the ring.

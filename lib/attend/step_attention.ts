@@ -12,6 +12,7 @@ import {
   headsOfItem,
   JOB,
   LANE,
+  MOST_HEAD_DIM,
 } from "../../kernels/attend_rows.x64.ts";
 import type { LayerCache, SlotLayout } from "../cache/layout.ts";
 import type { ClaimRows } from "../cache/layer_memory.ts";
@@ -44,7 +45,8 @@ export interface NewRows {
 
 /** Whether steps with such heads can be attended to here. */
 export function attendable({ headDim }: AttentionShape): boolean {
-  return headDim % HEAD_STEP === 0 && runsMachineCode();
+  return headDim % HEAD_STEP === 0 && headDim <= MOST_HEAD_DIM &&
+    runsMachineCode();
 }
 
 /** Attends for one decoder. */
