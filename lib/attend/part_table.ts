@@ -3,7 +3,7 @@ import {
   PART,
   ROW_ELEMENTS,
   type RowElement,
-} from "../../kernels/attend_rows.x64.ts";
+} from "../../kernels/attend_job.ts";
 import {
   type CacheTensor,
   type LayerCache,

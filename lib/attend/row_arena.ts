@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { READ_BEHIND } from "../../kernels/attend_rows.x64.ts";
+import { READ_BEHIND } from "../../kernels/attend_job.ts";
 import { conversationBytes, type LayerCache } from "../cache/layout.ts";
 import {
   type ClaimRows,

@@ -6,23 +6,16 @@
  */
 import {
   attendConstants,
-  attendRows,
   FIELD,
-  HEAD_STEP,
   headsOfItem,
   JOB,
   LANE,
-  MOST_HEAD_DIM,
-} from "../../kernels/attend_rows.x64.ts";
+} from "../../kernels/attend_job.ts";
 import type { LayerCache, SlotLayout } from "../cache/layout.ts";
 import type { ClaimRows } from "../cache/layer_memory.ts";
 import type { SinkWindow } from "../cache/sink_window.ts";
 import type { AttendNode } from "../engine/engine.ts";
-import {
-  type Code,
-  placeCode,
-  runsMachineCode,
-} from "../engine/native/machine_code.ts";
+import type { Code } from "../engine/native/machine_code.ts";
 import type { AttentionShape } from "../graph/decoder_shape.ts";
 import { partTable } from "./part_table.ts";
 import { addressOf, RowArena } from "./row_arena.ts";
@@ -43,15 +36,9 @@ export interface NewRows {
   readonly values: Float32Array;
 }
 
-/** Whether steps with such heads can be attended to here. */
-export function attendable({ headDim }: AttentionShape): boolean {
-  return headDim % HEAD_STEP === 0 && headDim <= MOST_HEAD_DIM &&
-    runsMachineCode();
-}
-
 /** Attends for one decoder. */
 export class StepAttention {
-  readonly #code: Code;
+  readonly #kernel: Code;
   readonly #shape: AttentionShape;
   readonly #layout: SlotLayout;
   readonly #arena: RowArena;
@@ -67,19 +54,18 @@ export class StepAttention {
   #lanes = 0;
 
   /** Claims the memory of all slots. */
-  constructor({ shape, layers, slots }: {
+  constructor({ kernel, shape, layers, slots }: {
+    /** For heads of this shape. */
+    kernel: Code;
     shape: AttentionShape;
     /** All of one layout. */
     layers: readonly LayerCache[];
     slots: number;
   }) {
-    const { heads, kvHeads, headDim } = shape;
+    const { kvHeads, headDim } = shape;
+    this.#kernel = kernel;
     this.#shape = shape;
     this.#layout = layers[0]!.layout;
-    this.#code = placeCode(
-      `attend ${heads} ${kvHeads} ${headDim}`,
-      () => attendRows(shape),
-    );
     this.#arena = new RowArena(layers, slots);
     this.#parts = layers.map((layer, l) =>
       partTable(layer, (tensor) => this.#arena.address(l, tensor))
@@ -145,7 +131,7 @@ export class StepAttention {
     job[JOB.keys] = addressOf(this.#keys) + own;
     job[JOB.values] = addressOf(this.#values) + own;
     const items = this.#lanes * heads / headsOfItem(this.#shape);
-    forEach(items, this.#code, job);
+    forEach(items, this.#kernel, job);
   }
 
   get #laneFields(): number {

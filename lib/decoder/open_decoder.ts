@@ -1,5 +1,5 @@
 /** From a model's file to a decoder on an engine. @module */
-import { attendable } from "../attend/step_attention.ts";
+import { attendable, loadKernel } from "../attend/load_kernel.ts";
 import {
   blockCount,
   conversationBytes,
@@ -151,8 +151,11 @@ async function openAttention(
   const attends = attention.attended && attendable(shape);
   if (!attends || !engine.openDirect) return null;
   const graph = attentionGraph(shape, attention);
-  const of = { ...options, attends: true };
-  return { graph, session: await engine.openDirect(graph.model, of) };
+  const [session, kernel] = await Promise.all([
+    engine.openDirect(graph.model, { ...options, attends: true }),
+    loadKernel(shape),
+  ]);
+  return { kernel, graph, session };
 }
 
 async function openHostDecoder(

@@ -9,12 +9,14 @@ import type { LayerCache, SlotLayout } from "../cache/layout.ts";
 import type { RingMemory } from "../cache/ring_memory.ts";
 import type { ClaimRows } from "../cache/layer_memory.ts";
 import type { DirectSession, RunAttention } from "../engine/engine.ts";
+import type { Code } from "../engine/native/machine_code.ts";
 import type { AttentionGraph } from "../graph/attention/attended.ts";
 import type { AttentionShape } from "../graph/decoder_shape.ts";
 import type { Lane, RunInputs } from "./run_inputs.ts";
 
 /** What attends beside a graph. */
 export interface AttentionModel {
+  readonly kernel: Code;
   readonly graph: AttentionGraph;
   /** The graph, opened. */
   readonly session: DirectSession;
@@ -41,7 +43,7 @@ export class OutsideAttention {
 
   /** Claims the memory of all slots. */
   constructor(
-    { graph, session }: AttentionModel,
+    { kernel, graph, session }: AttentionModel,
     { shape, inputs, layers, slots }: {
       shape: AttentionShape;
       inputs: RunInputs;
@@ -54,7 +56,7 @@ export class OutsideAttention {
     this.#layout = layers[0]!.layout;
     this.#inputs = inputs;
     this.#session = session;
-    this.#steps = new StepAttention({ shape, layers, slots });
+    this.#steps = new StepAttention({ kernel, shape, layers, slots });
     this.#chunks = new ChunkAttention(session, graph, shape);
   }
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
+import { attendable, loadKernel } from "../../lib/attend/load_kernel.ts";
 import {
-  attendable,
   StepAttention,
   type StepLane,
 } from "../../lib/attend/step_attention.ts";
@@ -27,14 +27,19 @@ function values(count: number, seed: number): Float32Array {
   );
 }
 
-function open(): StepAttention {
+async function open(): Promise<StepAttention> {
   const attention = new GroupedQueryAttention(SHAPE, {
     blocks: 2,
     formats: rowFormats(8, { products: "attended" }),
     tailRows: LAYOUT.tailRows,
   });
   const layers = layerCaches({ shape: SHAPE, attention }, LAYOUT);
-  const steps = new StepAttention({ shape: SHAPE, layers, slots: SLOTS });
+  const steps = new StepAttention({
+    kernel: await loadKernel(SHAPE),
+    shape: SHAPE,
+    layers,
+    slots: SLOTS,
+  });
   const memory = new RingMemory(layers, SLOTS, (l) => steps.rowsOf(l));
   for (const [l, layer] of layers.entries()) {
     for (const [t, tensor] of layer.tensors.entries()) {
@@ -125,7 +130,7 @@ Deno.test({
   fn: () =>
     withSession(1, (one) =>
       withSession(3, async (three) => {
-        const steps = open();
+        const steps = await open();
         const lengths = [0, 3, 9, 64, 65, 200];
         for (let step = 0; step < 100; step++) {
           const lanes = lengths.map((seen, slot) =>
@@ -144,7 +149,7 @@ Deno.test({
   ignore,
   fn: () =>
     withSession(2, async (session) => {
-      const steps = open();
+      const steps = await open();
       const lanes = [5, 70, 31, 0].map((seen, slot) => lane(slot + 1, seen));
       const together = await run(steps, lanes, session);
       const reversed = await run(steps, lanes.toReversed(), session);

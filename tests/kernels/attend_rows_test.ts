@@ -2,7 +2,6 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import {
   attendConstants,
-  attendRows,
   FIELD,
   HEAD_STEP,
   type HeadShape,
@@ -13,7 +12,8 @@ import {
   READ_BEHIND,
   ROW_ELEMENTS,
   type RowElement,
-} from "../../kernels/attend_rows.x64.ts";
+} from "../../kernels/attend_job.ts";
+import { attendRows } from "../../kernels/attend_rows.x64.ts";
 import {
   placeCode,
   runsMachineCode,
