@@ -7,6 +7,7 @@ import {
   isSoftware,
 } from "./adapter.ts";
 import { ENGINE_NAMES, type EngineName } from "./engine.ts";
+import { openOrtApi } from "./native/ort_api.ts";
 
 /** What the operator asks for. */
 export type EngineChoice = "auto" | EngineName;
@@ -93,10 +94,10 @@ const THIS_MACHINE: Machine = {
   adapter: (preference) => findAdapter(preference),
   async nativeProblem() {
     try {
-      await import("onnxruntime-node");
+      await openOrtApi();
       return null;
     } catch (error) {
-      return `onnxruntime-node cannot be loaded (${
+      return `ONNX Runtime's native library cannot be opened (${
         (error as Error).message.split("\n")[0]
       })`;
     }

@@ -10,7 +10,8 @@ import {
   ENGINE_CHOICES,
 } from "../../lib/engine/choose.ts";
 
-const NO_LIBRARY = "onnxruntime-node cannot be loaded (no such file)";
+const NO_LIBRARY =
+  "ONNX Runtime's native library cannot be opened (no such file)";
 
 function adapter(info: Partial<GPUAdapterInfo>): GPUAdapter {
   const empty = { vendor: "", architecture: "", device: "", description: "" };
