@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { ROW_TYPE_BYTES } from "../lib/cache/layout.ts";
+import type { AttentionShape } from "../lib/graph/decoder_shape.ts";
 
 /** Query heads of one pass over the rows; more would not fit 16 registers. */
 export const MOST_HEADS = 3;
@@ -17,13 +19,6 @@ export const ROW_ELEMENTS = ["float32", "int16", "int8"] as const;
 
 /** What a row is made of. */
 export type RowElement = typeof ROW_ELEMENTS[number];
-
-/** Heads as they share rows. */
-export interface HeadShape {
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-}
 
 /** Fields of a job, by the place of each: one layer of a step. */
 export const JOB = {
@@ -80,13 +75,13 @@ export const LANE = {
 export const FIELD = 8;
 
 /** Query heads of an item: as many as divide a KV head's evenly. */
-export function headsOfItem({ heads, kvHeads }: HeadShape): number {
+export function headsOfItem({ heads, kvHeads }: AttentionShape): number {
   const group = heads / kvHeads;
   for (let count = MOST_HEADS;; count--) if (group % count === 0) return count;
 }
 
 /** Bytes of an f32. */
-export const FLOAT = 4;
+export const FLOAT = ROW_TYPE_BYTES.float32;
 /** f32 of a vector. */
 export const LANES = 8;
 /** Keys that are taken at a time. */

@@ -10,11 +10,12 @@
  *
  * @module
  */
+import { ROW_TYPE_BYTES } from "../lib/cache/layout.ts";
+import type { AttentionShape } from "../lib/graph/decoder_shape.ts";
 import {
   CONSTANTS,
   FIELD,
   FLOAT,
-  type HeadShape,
   headsOfItem,
   JOB,
   KEYS,
@@ -43,11 +44,6 @@ const BLOCK = 128;
 const SCORES = (BLOCK + LANES) * FLOAT;
 /** Values that are added up before sums go back to memory. */
 const TILE = 16;
-const ELEMENT_BYTES: Readonly<Record<RowElement, number>> = {
-  float32: 4,
-  int16: 2,
-  int8: 1,
-};
 
 /** Minus infinity, by its bits. */
 const HIDDEN = 0xff800000 | 0;
@@ -61,7 +57,7 @@ const SWAP_PAIRS = 0x4e;
 const SWAP_NEIGHBOURS = 0xb1;
 
 /** The function's machine code, for heads of such widths as the kernel takes. */
-export function attendRows(shape: HeadShape): Uint8Array<ArrayBuffer> {
+export function attendRows(shape: AttentionShape): Uint8Array<ArrayBuffer> {
   return new AttendRows(shape).assemble();
 }
 
@@ -82,14 +78,14 @@ const RUN = {
 
 /** Writes the code down. */
 class AttendRows {
-  readonly #shape: HeadShape;
+  readonly #shape: AttentionShape;
   /** Query heads of an item. */
   readonly #heads: number;
   readonly #frame: Frame;
   readonly #a = new Assembler();
   readonly #runs: Readonly<Record<RowElement, Label>>;
 
-  constructor(shape: HeadShape) {
+  constructor(shape: AttentionShape) {
     this.#shape = shape;
     this.#heads = headsOfItem(shape);
     this.#frame = frameOf(this.#heads, shape.headDim);
@@ -110,7 +106,6 @@ class AttendRows {
 
   #item(): void {
     const a = this.#a;
-    const { headDim } = this.#shape;
     const frame = this.#frame;
     const saved = [R.rbx, R.r12, R.r13, R.r14, R.r15];
     a.emit("push", R.rbp);
@@ -123,7 +118,7 @@ class AttendRows {
     this.#begin();
     this.#ownRow();
     this.#storedRows();
-    this.#end(headDim);
+    this.#end();
 
     a.emit("vzeroupper");
     a.emit("lea", R.rsp, at(R.rbp, -FIELD * saved.length));
@@ -301,7 +296,7 @@ class AttendRows {
       const other = a.label();
       a.emit("cmp", R.r11, place);
       a.branch("jne", other);
-      a.emit("imulBy", R.rax, first, headDim * ELEMENT_BYTES[element]);
+      a.emit("imulBy", R.rax, first, headDim * ROW_TYPE_BYTES[element]);
       a.emit("add", RUN.keys, R.rax);
       a.emit("add", RUN.values, R.rax);
       a.branch("call", this.#runs[element]);
@@ -312,10 +307,10 @@ class AttendRows {
   }
 
   /** Divides by the sums of weights. */
-  #end(headDim: number): void {
+  #end(): void {
     const a = this.#a;
     const frame = this.#frame;
-    const width = headDim * FLOAT;
+    const width = this.#shape.headDim * FLOAT;
     a.emit("mov", R.rax, at(FRAME, frame.to));
     for (const h of this.#each) {
       a.emit("vmovups", ymm(0), at(FRAME, frame.weights + h * VECTOR));
@@ -353,7 +348,7 @@ class AttendRows {
   #scores(element: RowElement): void {
     const a = this.#a;
     const { headDim } = this.#shape;
-    const row = headDim * ELEMENT_BYTES[element];
+    const row = headDim * ROW_TYPE_BYTES[element];
     const sum = (h: number, k: number) => ymm(h * KEYS + k);
     const query = (h: number) => ymm(MOST_HEADS * KEYS + h);
     const x = ymm(15);
@@ -496,7 +491,7 @@ class AttendRows {
   #mix(element: RowElement): void {
     const a = this.#a;
     const { headDim } = this.#shape;
-    const row = headDim * ELEMENT_BYTES[element];
+    const row = headDim * ROW_TYPE_BYTES[element];
     const vectors = headDim % (4 * LANES) === 0 ? 4 : 2;
     const sum = (h: number, v: number) => ymm(h * vectors + v);
     const weight = (h: number) => ymm(MOST_HEADS * 4 + h);
@@ -550,7 +545,7 @@ class AttendRows {
     { row, bytes, d }: { row: Pointer; bytes: number; d: number },
   ): void {
     const a = this.#a;
-    const from = at(row, bytes + d * ELEMENT_BYTES[element]);
+    const from = at(row, bytes + d * ROW_TYPE_BYTES[element]);
     if (element === "float32") return a.emit("vmovups", to, from);
     a.emit(element === "int16" ? "vpmovsxwd" : "vpmovsxbd", to, from);
     a.emit("vcvtdq2ps", to, to);

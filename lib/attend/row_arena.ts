@@ -9,8 +9,9 @@ import { conversationBytes, type LayerCache } from "../cache/layout.ts";
 import {
   type ClaimRows,
   ROW_ARRAYS,
-  type RowMemory,
+  type RowData,
 } from "../cache/layer_memory.ts";
+import { addressOf } from "../engine/native/address.ts";
 import { adviseHugePages } from "../engine/native/huge_pages.ts";
 
 /** Vectors, and lines of a CPU's cache, do not cross borders. */
@@ -46,7 +47,7 @@ export class RowArena {
   /** Where a layer's tensors, of all slots, are claimed. */
   rowsOf(layer: number): ClaimRows {
     return (tensor, { type, elements }) => {
-      const Rows: new (...of: [ArrayBuffer, number, number]) => RowMemory =
+      const Rows: new (...of: [ArrayBuffer, number, number]) => RowData =
         ROW_ARRAYS[type];
       return new Rows(this.#buffer, this.#starts[layer]![tensor]!, elements);
     };
@@ -56,9 +57,4 @@ export class RowArena {
   address(layer: number, tensor: number): bigint {
     return addressOf(this.#buffer) + BigInt(this.#starts[layer]![tensor]!);
   }
-}
-
-/** Where memory lies; it stays there as long as somebody has it. */
-export function addressOf(memory: BufferSource): bigint {
-  return Deno.UnsafePointer.value(Deno.UnsafePointer.of(memory));
 }

@@ -1,12 +1,10 @@
 /** Which stored rows a token sees, as runs of rows that lie beside each other. @module */
 import type { SlotLayout } from "../cache/layout.ts";
-import type { SinkWindow } from "../cache/sink_window.ts";
+import type { RowRange, SinkWindow } from "../cache/sink_window.ts";
 
-/** Rows that lie beside each other: `rows` from the `first` of a layer's part. */
-export interface RowRun {
+/** Rows that lie beside each other in a layer's part. */
+export interface RowRun extends RowRange {
   readonly part: number;
-  readonly first: number;
-  readonly rows: number;
 }
 
 /** Parts of a layer: the sinks, the tail, then each block of the ring. */

@@ -15,10 +15,11 @@ import type { LayerCache, SlotLayout } from "../cache/layout.ts";
 import type { ClaimRows } from "../cache/layer_memory.ts";
 import type { SinkWindow } from "../cache/sink_window.ts";
 import type { AttendNode } from "../engine/engine.ts";
+import { addressOf } from "../engine/native/address.ts";
 import type { Code } from "../engine/native/machine_code.ts";
 import type { AttentionShape } from "../graph/decoder_shape.ts";
 import { partTable } from "./part_table.ts";
-import { addressOf, RowArena } from "./row_arena.ts";
+import { RowArena } from "./row_arena.ts";
 import { mostRuns, rowRuns } from "./row_runs.ts";
 
 /** One conversation's part of a step. */

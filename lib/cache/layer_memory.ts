@@ -20,14 +20,11 @@ export type RowData =
   | Int16Array<ArrayBuffer>
   | Int8Array<ArrayBuffer>;
 
-/** Elements as they lie in a cache's own memory, which threads may share. */
-export type RowMemory = Float32Array | Int16Array | Int8Array;
-
 /** Gives a layer the memory of one of its tensors, zeroed. */
 export type ClaimRows = (
   tensor: number,
   of: { type: RowType; elements: number },
-) => RowMemory;
+) => RowData;
 
 /** Slots side by side. */
 export interface SlotRange {
@@ -75,7 +72,7 @@ export class LayerMemory {
   /** By tensor. */
   readonly #strides: readonly Strides[];
   /** By tensor: all slots' memory. */
-  readonly #memory: readonly RowMemory[];
+  readonly #memory: readonly RowData[];
 
   /**
    * Claims the memory, zeroed.
@@ -110,7 +107,7 @@ export class LayerMemory {
   }
 
   /** One tensor of some slots, with all its columns. */
-  view(tensor: number, { first, count }: SlotRange): RowMemory {
+  view(tensor: number, { first, count }: SlotRange): RowData {
     const slot = tensorElements(this.tensors[tensor]!, this.layout);
     return this.#memory[tensor]!.subarray(first * slot, (first + count) * slot);
   }
@@ -297,7 +294,7 @@ class LinePart {
     return this.#of.lines * this.#of.used;
   }
 
-  read(memory: RowMemory): RowData {
+  read(memory: RowData): RowData {
     const { start, lines, length, used } = this.#of;
     if (used === length) return memory.slice(start, start + lines * length);
     const copy = claimRows(this.type, lines * used);
@@ -308,7 +305,7 @@ class LinePart {
     return copy;
   }
 
-  write(memory: RowMemory, part: RowData): void {
+  write(memory: RowData, part: RowData): void {
     const { start, lines, length, used } = this.#of;
     if (used === length) return memory.set(part, start);
     for (let line = 0; line < lines; line++) {

@@ -10,7 +10,6 @@ import {
   type LayerCopy,
   LayerMemory,
   type RowData,
-  type RowMemory,
   type SlotRange,
 } from "./layer_memory.ts";
 import {
@@ -73,7 +72,7 @@ export class RingMemory {
     layer: number,
     range: SlotRange,
     used: SlotLayout,
-  ): { name: string; data: RowMemory; dims: number[] }[] {
+  ): { name: string; data: RowData; dims: number[] }[] {
     const memory = this.layers[layer]!;
     return memory.tensors.map((tensor, i) => {
       const tokens = tensorTokens(tensor, used);

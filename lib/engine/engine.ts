@@ -115,7 +115,7 @@ export interface GraphOptions extends SessionOptions {
 export interface Engine {
   readonly name: EngineName;
   readonly linear: LinearLowering;
-  /** Whether it reads caches where they lie, in memory that threads may share. */
+  /** Whether it reads caches where they lie. */
   readonly inPlace: boolean;
   /** How single tokens attend to encoded rows quickest. */
   readonly products: RowProducts;

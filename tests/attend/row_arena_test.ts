@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { addressOf, RowArena } from "../../lib/attend/row_arena.ts";
+import { RowArena } from "../../lib/attend/row_arena.ts";
+import { addressOf } from "../../lib/engine/native/address.ts";
 import {
   layerCaches,
   slotLayout,
@@ -21,10 +22,10 @@ Deno.test("row arena: tensors of all layers have memory of their own, at borders
       const elements = slots * tensorElements(tensor, layout);
       const rows = arena.rowsOf(l)(t, { type: tensor.type, elements });
       assertEquals(rows.length, elements);
-      assertEquals(addressOf(rows as Float32Array<ArrayBuffer>) % 64n, 0n);
+      assertEquals(addressOf(rows) % 64n, 0n);
       assertEquals(
         arena.address(l, t),
-        addressOf(rows as Float32Array<ArrayBuffer>),
+        addressOf(rows),
       );
       return rows;
     })

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import type { RowMemory } from "../../lib/cache/layer_memory.ts";
+import type { RowData } from "../../lib/cache/layer_memory.ts";
 import {
   type CacheTensor,
   conversationBytes,
@@ -105,7 +105,7 @@ function viewOf(
 }
 
 /** All that a slot holds, by layer and tensor. */
-function contents(memory: RingMemory, slot: number): RowMemory[] {
+function contents(memory: RingMemory, slot: number): RowData[] {
   return memory.layers.flatMap(({ layout }, layer) =>
     memory.views(layer, { first: slot, count: 1 }, layout)
       .map(({ data }) => data)

@@ -1,6 +1,6 @@
 /** What decoders with caches in host memory do with that memory (the cache contract, points 4 and 5). @module */
 import { assert, assertEquals } from "@std/assert";
-import type { RowMemory } from "../../lib/cache/layer_memory.ts";
+import type { RowData } from "../../lib/cache/layer_memory.ts";
 import { SinkWindow } from "../../lib/cache/sink_window.ts";
 import type { HostDecoder } from "../../lib/decoder/host_decoder.ts";
 import type { Engine } from "../../lib/engine/engine.ts";
@@ -71,7 +71,7 @@ export function hostMemoryTest(
 }
 
 /** All of a decoder's caches, tensor by tensor, as they lie. */
-export function memoryOf({ memory, slots }: HostDecoder): RowMemory[] {
+export function memoryOf({ memory, slots }: HostDecoder): RowData[] {
   const range = { first: 0, count: slots };
   return memory.layers.flatMap(({ layout }, layer) =>
     memory.views(layer, range, layout).map(({ data }) => data)

@@ -4,7 +4,6 @@ import {
   attendConstants,
   FIELD,
   HEAD_STEP,
-  type HeadShape,
   headsOfItem,
   JOB,
   LANE,
@@ -13,6 +12,8 @@ import {
   ROW_ELEMENTS,
   type RowElement,
 } from "../../kernels/attend_job.ts";
+import { addressOf } from "../../lib/engine/native/address.ts";
+import type { AttentionShape } from "../../lib/graph/decoder_shape.ts";
 import { attendRows } from "../../kernels/attend_rows.x64.ts";
 import {
   placeCode,
@@ -21,10 +22,6 @@ import {
 
 const ARRAYS = { float32: Float32Array, int16: Int16Array, int8: Int8Array };
 const LARGEST = { float32: 1, int16: 32_767, int8: 127 };
-
-function address(of: BufferSource): bigint {
-  return Deno.UnsafePointer.value(Deno.UnsafePointer.of(of));
-}
 
 function numbers(
   count: number,
@@ -67,7 +64,7 @@ function rowsOf(
 }
 
 interface Case {
-  readonly shape: HeadShape;
+  readonly shape: AttentionShape;
   /** Rows that each part of a slot has, and what they are made of. */
   readonly parts: readonly { element: RowElement; rows: number }[];
   /** By conversation: its slot, and for each part where what it sees begins and how many rows that is. */
@@ -95,10 +92,10 @@ function attend({ shape, parts, lanes, size }: Case) {
   const table = BigUint64Array.from(parts.flatMap(({ element, rows }, i) => {
     const { keys, values } = memory[i]!;
     const fields: bigint[] = Array(PART.fields).fill(0n);
-    fields[PART.keys] = address(keys.data);
-    fields[PART.values] = address(values.data);
-    fields[PART.keyScales] = address(keys.scales);
-    fields[PART.valueScales] = address(values.scales);
+    fields[PART.keys] = addressOf(keys.data);
+    fields[PART.values] = addressOf(values.data);
+    fields[PART.keyScales] = addressOf(keys.scales);
+    fields[PART.valueScales] = addressOf(values.scales);
     const row = headDim * keys.data.BYTES_PER_ELEMENT;
     fields[PART.keyLine] = BigInt(rows * row);
     fields[PART.valueLine] = BigInt((rows + 3) * row);
@@ -124,7 +121,7 @@ function attend({ shape, parts, lanes, size }: Case) {
     book.set(
       [
         BigInt(slot * kvHeads),
-        address(turned[i]!),
+        addressOf(turned[i]!),
         BigInt(runs.length),
         ...runs.flatMap((r) => [r.part, r.first, r.rows].map(BigInt)),
       ],
@@ -139,15 +136,15 @@ function attend({ shape, parts, lanes, size }: Case) {
   const values = new Float32Array(lanes.length * row + 8).fill(7);
   const constants = attendConstants();
   const job = new BigUint64Array(JOB.fields);
-  job[JOB.parts] = address(table);
-  job[JOB.lanes] = address(book);
+  job[JOB.parts] = addressOf(table);
+  job[JOB.lanes] = addressOf(book);
   job[JOB.laneBytes] = BigInt(laneFields * FIELD);
-  job[JOB.projections] = address(projections);
-  job[JOB.attended] = address(attended);
-  job[JOB.keys] = address(keys);
-  job[JOB.values] = address(values);
+  job[JOB.projections] = addressOf(projections);
+  job[JOB.attended] = addressOf(attended);
+  job[JOB.keys] = addressOf(keys);
+  job[JOB.values] = addressOf(values);
   job[JOB.newRowBytes] = BigInt(row * 4);
-  job[JOB.constants] = address(constants);
+  job[JOB.constants] = addressOf(constants);
 
   const code = placeCode(
     `test ${heads} ${kvHeads} ${headDim}`,
@@ -258,7 +255,7 @@ if (ignore) {
   );
 }
 
-const SHAPES: readonly HeadShape[] = [
+const SHAPES: readonly AttentionShape[] = [
   { heads: 9, kvHeads: 3, headDim: 64 },
   { heads: 8, kvHeads: 2, headDim: HEAD_STEP },
   { heads: 5, kvHeads: 1, headDim: 48 },

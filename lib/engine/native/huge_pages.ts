@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { addressOf } from "./address.ts";
 import { readProc, withLibc } from "./libc.ts";
 
 /** Addresses from `start` to before `end`. */
@@ -21,11 +22,10 @@ const MADV_HUGEPAGE = 14;
 const MADV_COLLAPSE = 25;
 
 /** Asks for large pages for memory that nobody has written to yet. */
-export function adviseHugePages(buffer: ArrayBufferLike): void {
+export function adviseHugePages(buffer: ArrayBuffer): void {
   withLibc((libc) => {
-    const bytes = new Uint8Array(buffer);
-    const start = Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes));
-    const end = start + BigInt(bytes.length);
+    const start = addressOf(buffer);
+    const end = start + BigInt(buffer.byteLength);
     const first = (start + PAGE - 1n) / PAGE * PAGE;
     if (first < end) libc.madvise(first, end - first, MADV_HUGEPAGE);
   });

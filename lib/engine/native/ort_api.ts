@@ -1,12 +1,14 @@
 /**
  * ONNX Runtime's C API, as far as we need it, from the library that onnxruntime-node brings. That package's own
- * binding takes neither operators of ours nor memory that threads share.
+ * binding takes no operators of ours.
  *
  * The API is a table of functions whose order never changes (`OrtApi` in `onnxruntime_c_api.h`); a library gives
  * every version of it up to its own.
  *
  * @module
  */
+
+import { addressOf } from "./address.ts";
 
 /** Version of the table: 1.22's has all that we call. */
 const VERSION = 22;
@@ -69,8 +71,8 @@ const FUNCTIONS = {
   releaseShape: [99, ["pointer"], "void"],
   releaseSessionOptions: [100, ["pointer"], "void"],
   releaseDomain: [101, ["pointer"], "void"],
-  forEach: [274, ["pointer", "pointer", "usize", "usize", "buffer"], STATUS],
   addConfigEntry: [130, ["pointer", "buffer", "buffer"], STATUS],
+  forEach: [274, ["pointer", "pointer", "usize", "usize", "buffer"], STATUS],
 } as const satisfies Record<
   string,
   readonly [
@@ -235,8 +237,5 @@ export function path(file: string): Uint8Array<ArrayBuffer> {
 export function addresses(
   of: readonly Uint8Array<ArrayBuffer>[],
 ): BigUint64Array<ArrayBuffer> {
-  return BigUint64Array.from(
-    of,
-    (bytes) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes)),
-  );
+  return BigUint64Array.from(of, addressOf);
 }
